@@ -1,0 +1,101 @@
+"""What the commands write: errors in one line, a live line on a terminal, one JSON object.
+
+What came from a peer is escaped before a terminal sees it. Standard output belongs to messages
+and results; everything else goes to standard error.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+LINES_A_SECOND = 10
+
+
+class CommandError(Exception):
+    """A command can't go on: one line that says what and what to do, and the exit code."""
+
+    def __init__(self, text: str, code: int = FAILED) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def is_plain(character: str) -> bool:
+    """Say whether a character may reach a terminal as it is."""
+    return character.isprintable() or character == "\t"
+
+
+def escape(text: str) -> str:
+    """Replace what could steer a terminal (control, direction, invisible) by `\\x1b` and so on."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if is_plain(c) else c.encode("unicode_escape", "backslashreplace").decode() for c in text
+    )
+
+
+def escape_line(payload: bytes) -> bytes:
+    """Make a message fit for a terminal: not UTF-8 and control characters are escaped."""
+    return escape(payload.decode("utf-8", "backslashreplace")).encode("utf-8", "backslashreplace")
+
+
+def say(text: str) -> None:
+    """Write one line to standard error, escaped."""
+    print(escape(text), file=sys.stderr, flush=True)
+
+
+def write_json(result: Mapping[str, object]) -> None:
+    """Write the one object for machines: one line of standard output."""
+    print(json.dumps(result), flush=True)
+
+
+class LiveLine:
+    """One line that follows the work on a terminal; nothing where standard error is none."""
+
+    def __init__(self, *, wanted: bool = True) -> None:
+        self._live: Live | None = None
+        if wanted and sys.stderr.isatty():
+            console = Console(stderr=True)
+            self._live = Live(Text(""), console=console, transient=True, auto_refresh=False)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether anybody sees it."""
+        return self._live is not None
+
+    def update(self, text: str) -> None:
+        """Show this instead."""
+        if self._live is not None:
+            line = Text(escape(text), no_wrap=True, overflow="ellipsis")
+            self._live.update(line, refresh=True)
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+
+def count(number: int, noun: str) -> str:
+    """Write a number with its noun: `1 message`, `2,000 messages`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def spell_ranges(ranges: list[tuple[int, int]]) -> str:
+    """Write ranges as people do: `3, 7-12`."""
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges)

@@ -1,0 +1,56 @@
+"""`gapless proxy`: a seeded bad network in front of anything."""
+
+import time
+from importlib.metadata import version
+
+from .addresses import Address, spell_address, spell_os_error
+from .console import CommandError, LiveLine, say, write_json
+from .netproxy import NetProxy
+from .running import Stop, following
+from .weather import Forecast
+
+
+async def run_proxy(
+    stop: Stop, listen: Address, target: Address, forecast: Forecast, as_json: bool
+) -> int:
+    """Forward until asked to stop; return the exit code."""
+    proxy = NetProxy(forecast, target, say)
+    weather = proxy.weather
+    started = time.monotonic()
+
+    def progress() -> str:
+        return (
+            f"{proxy.connections} connections · {weather.cuts} cuts · {weather.stalls} stalls"
+            f" · {proxy.to_client:,} bytes to clients · {proxy.to_target:,} to the target"
+        )
+
+    try:
+        async with proxy.listen(*listen) as address:
+            place = spell_address(*address)
+            say(f"listening on {place}, forwarding to {spell_address(*target)}")
+            say(f"seed {forecast.seed}")
+            async with following(LiveLine(), progress):
+                await stop.wait()
+    except OSError as error:
+        raise CommandError(
+            f"can't listen on {spell_address(*listen)}: {spell_os_error(error)};"
+            " choose another LISTEN address"
+        ) from None
+    if not as_json:
+        print(progress())
+        return stop.code
+    write_json(
+        {
+            "listen": place,
+            "target": spell_address(*target),
+            "seed": forecast.seed,
+            "connections": proxy.connections,
+            "cuts": weather.cuts,
+            "stalls": weather.stalls,
+            "bytes_to_client": proxy.to_client,
+            "bytes_to_target": proxy.to_target,
+            "seconds": round(time.monotonic() - started, 3),
+            "version": version("gapless"),
+        }
+    )
+    return stop.code

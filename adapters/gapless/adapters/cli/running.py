@@ -1,0 +1,117 @@
+"""One event loop for a command, and ctrl-C as something to wait for.
+
+The first ctrl-C (or SIGTERM) interrupts only what stands under `Stop.interrupt`, so that a command
+drains what it has begun; a second one ends the process at once.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from .console import INTERRUPTED, LINES_A_SECOND, OK, CommandError, LiveLine
+
+T = TypeVar("T")
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(Exception):
+    """The command was asked to stop while it waited."""
+
+
+class Stop:
+    """Whether the command was asked to stop, and by what."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+        self._event = asyncio.Event()
+        self._waiting: asyncio.Task[Any] | None = None
+
+    @property
+    def code(self) -> int:
+        """The exit code of a command that did its work, or drained it when asked to stop."""
+        return INTERRUPTED if self.signal is signal.SIGINT else OK
+
+    async def wait(self) -> None:
+        """Wait until asked to stop."""
+        await self._event.wait()
+
+    async def interrupt(self, work: Awaitable[T]) -> T:
+        """Wait for `work`, but no longer than until asked to stop.
+
+        Raises:
+            Stopped: asked to stop; the work was cancelled.
+        """
+        if self._event.is_set():
+            if isinstance(work, Coroutine):
+                work.close()
+            raise Stopped
+        task = self._waiting = asyncio.current_task()
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if not self._event.is_set() or task is None or task.uncancel() > 0:
+                raise
+            raise Stopped from None
+        finally:
+            self._waiting = None
+
+    def handle_signal(self, number: signal.Signals) -> None:
+        """Ask the command to stop; the second time, end the process."""
+        if self.signal is not None:
+            os._exit(INTERRUPTED)
+        self.signal = number
+        self._event.set()
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+
+def run(command: Callable[[Stop], Coroutine[Any, Any, int]]) -> int:
+    """Run a command in an event loop of its own; return its exit code.
+
+    Raises:
+        CommandError: standard output was closed under it, or what the command says.
+    """
+
+    async def main() -> int:
+        stop = Stop()
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, stop.handle_signal, number)
+        return await command(stop)
+
+    try:
+        return asyncio.run(main())
+    except BrokenPipeError:
+        _silence_stdout()
+        raise CommandError("standard output was closed before everything was written") from None
+
+
+def _silence_stdout() -> None:
+    """Keep the interpreter from flushing into a closed pipe as it exits."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+@contextlib.asynccontextmanager
+async def following(line: LiveLine, text: Callable[[], str]) -> AsyncGenerator[None]:
+    """Keep a live line up to date while the context lasts."""
+
+    async def follow() -> None:
+        while True:
+            line.update(text())
+            await asyncio.sleep(1 / LINES_A_SECOND)
+
+    with line:
+        task = asyncio.create_task(follow()) if line.is_shown else None
+        try:
+            yield
+        finally:
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,47 @@
+"""Who may connect, and what a grant says.
+
+A verifier that answers at once is a function here; one that needs I/O is the command `Authorize`
+and its answer `Hub.handle_authorized`.
+"""
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The verdict that a client may connect.
+
+    Attributes:
+        principal: who it is. A session belongs to one principal for ever (I14).
+        may_pin: whether its readers may hold back rotation (design 7).
+    """
+
+    principal: str
+    may_pin: bool = False
+
+
+Verifier = Callable[[str | None], Grant | None]
+"""Judges the credentials of a `hello`; None: refused."""
+
+
+def allow_anyone(credentials: str | None) -> Grant | None:
+    """Accept everybody as one principal that may pin: for loopback and trusted networks."""
+    return Grant("anyone", may_pin=True)
+
+
+def allow_anyone_unpinned(credentials: str | None) -> Grant | None:
+    """Accept everybody, and let nobody hold back rotation: for a public address."""
+    return Grant("anyone", may_pin=False)
+
+
+def shared_token(token: str) -> Verifier:
+    """Accept those who show the token, and let them pin. Compared in constant time."""
+    expected = token.encode()
+
+    def verify(credentials: str | None) -> Grant | None:
+        shown = (credentials or "").encode("utf-8", "surrogatepass")
+        return Grant("token", may_pin=True) if hmac.compare_digest(shown, expected) else None
+
+    return verify

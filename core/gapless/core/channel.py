@@ -1,0 +1,274 @@
+"""Channel: one log at the hub, its readers' pins, and what happens at its bound (design 7).
+
+A pin is a reader that holds back rotation: messages above the lowest pin's ack are neither rotated
+nor aged. It is moved only by its reader's acks, and it lapses while something untaken has waited
+for `patience` seconds without an ack moving; having nothing to take never ends it. A lapsed pin
+holds again once its reader acks a place that the history still reaches.
+
+Lapses are found when they matter: when a publish needs the room. Nothing else depends on them.
+"""
+
+import enum
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+
+from .config import Overflow
+from .errors import ConfigError
+from .frames import Data
+from .history import History
+from .outbox import BATCH_BYTES, BATCH_MESSAGES
+
+CACHED_BATCHES = 8
+"""Batches kept so that readers a little behind the head are handed the same object."""
+
+
+class Admission(enum.Enum):
+    """Whether a message can be appended now."""
+
+    ROOM = "room"
+    WAIT = "wait"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSettings:
+    """How a channel keeps messages; see `Config` for units."""
+
+    history_messages: int
+    history_bytes: int
+    history_age: float | None
+    overflow: Overflow
+    patience: float
+
+    def changed(self, **fields: object) -> "ChannelSettings":
+        """Copy with some fields changed.
+
+        Raises:
+            ConfigError: a field's value is out of range.
+        """
+        settings = replace(self, **fields)  # type: ignore[arg-type]  # checked right below
+        if settings.history_messages < 1 or settings.history_bytes < 1:
+            raise ConfigError("history_messages and history_bytes must be at least 1")
+        if settings.history_age is not None and settings.history_age <= 0:
+            raise ConfigError("history_age is seconds above 0, or None")
+        if settings.overflow not in ("wait", "reject", "rotate"):
+            raise ConfigError(f"overflow is {settings.overflow!r}; wait, reject or rotate")
+        if not settings.patience >= 0:
+            raise ConfigError("patience is seconds, at least 0")
+        return settings
+
+
+@dataclass(slots=True)
+class Pin:
+    """A reader's hold: everything above `acked` is needed, since `moved_at` at least."""
+
+    acked: int
+    moved_at: float
+    lapsed: bool = False
+
+
+class Channel:
+    """A hub's channel.
+
+    Args:
+        name: its name.
+        number: its id on the wire, the same for all readers.
+        epoch: the incarnation of its numbering.
+        settings: bounds, overflow, patience.
+        head: the last number given before now.
+        stored_first: the oldest number the store can still read.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        number: int,
+        epoch: str,
+        settings: ChannelSettings,
+        *,
+        head: int = 0,
+        stored_first: int | None = None,
+    ) -> None:
+        self.name = name
+        self.id = number
+        self.epoch = epoch
+        self.settings = settings
+        self.history = History(
+            max_messages=settings.history_messages,
+            max_bytes=settings.history_bytes,
+            max_age=settings.history_age,
+            head=head,
+        )
+        self.dropped_reason = "rotated"
+        self.reader_count = 0
+        self._stored_first = stored_first
+        self._pins: dict[Hashable, Pin] = {}
+        self._floor = 0
+        self._batches: dict[int, tuple[Data, bool]] = {}
+
+    @property
+    def head(self) -> int:
+        """The number of the newest message."""
+        return self.history.head
+
+    @property
+    def first(self) -> int:
+        """The number of the oldest message that can be read, here or in the store."""
+        if self._stored_first is None:
+            return self.history.first
+        return min(self._stored_first, self.history.first)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing would be lost if the hub forgot the channel."""
+        return not self._pins and not len(self.history) and not self.reader_count
+
+    def configure(self, settings: ChannelSettings) -> None:
+        """Change bounds and policies; a smaller bound rotates at the next publish."""
+        self.settings = settings
+        self.history.max_messages = settings.history_messages
+        self.history.max_bytes = settings.history_bytes
+        self.history.max_age = settings.history_age
+
+    # pins
+
+    def pin(self, owner: Hashable, acked: int, *, now: float) -> None:
+        """Hold back rotation for a reader, unless it does already."""
+        if owner not in self._pins:
+            self._pins[owner] = Pin(acked, now)
+            self._floor = min(self._floor, acked)
+
+    def unpin(self, owner: Hashable) -> None:
+        """End a reader's hold."""
+        self._pins.pop(owner, None)
+
+    def is_pinned_by(self, owner: Hashable) -> bool:
+        """Whether a reader has a pin, lapsed or not."""
+        return owner in self._pins
+
+    def ack(self, owner: Hashable, seq: int, *, now: float) -> bool:
+        """Move a reader's pin; True if that may have made room."""
+        pin = self._pins.get(owner)
+        if pin is None or seq <= pin.acked:
+            return False
+        pin.acked = seq
+        pin.moved_at = now
+        if pin.lapsed and seq >= self.history.first - 1:
+            pin.lapsed = False
+            self._floor = min(self._floor, seq)
+        return True
+
+    def next_lapse(self) -> float | None:
+        """When the first pin that holds the oldest message lapses, or None."""
+        first = self.history.first
+        lapses = [
+            self._lapses_at(pin)
+            for pin in self._pins.values()
+            if not pin.lapsed and pin.acked < first
+        ]
+        return min(lapses, default=None)
+
+    # appending
+
+    def admit(self, size: int, count: int = 1, *, now: float) -> Admission:
+        """Make room for `count` messages of `size` bytes together, or say that a pin forbids it."""
+        history = self.history
+        if history.max_age is not None:
+            self.expire(now=now)
+        while not history.has_room(size, count) and len(history):
+            if not self._may_drop(history.first, now):
+                if self.settings.overflow == "wait":
+                    return Admission.WAIT
+                if self.settings.overflow == "reject":
+                    return Admission.REJECT
+            history.drop_oldest()
+            self.dropped_reason = "stalled" if self._has_lapsed() else "rotated"
+        return Admission.ROOM
+
+    def append(
+        self, payloads: list[bytes], text: bool, publisher: str | None, *, now: float
+    ) -> int:
+        """Append a batch that was admitted; returns the number of its first message."""
+        if len(payloads) == 1:
+            return self.history.append(payloads[0], text, publisher, now=now)
+        return self.history.extend(payloads, text, publisher, now=now)
+
+    def expire(self, *, now: float) -> None:
+        """Drop what is too old and not pinned."""
+        history = self.history
+        while (at := history.expires_at()) is not None and at <= now:
+            if not self._may_drop(history.first, now):
+                return
+            history.drop_oldest()
+            self.dropped_reason = "expired"
+
+    def start_over(self, epoch: str, head: int, stored_first: int | None) -> None:
+        """Begin a new epoch: the store is not the one the old numbers were made under."""
+        self.epoch = epoch
+        self.history.drop_through(self.history.head)
+        self.history.renumber(head + 1)
+        self._stored_first = stored_first
+        self._batches.clear()
+        self._pins.clear()
+        self._floor = 0
+
+    def skip_to(self, seq: int) -> None:
+        """Number the next message `seq`: what lies before it is in the store, not here."""
+        self._stored_first = self.first
+        self.history.drop_through(self.history.head)
+        self.history.renumber(seq)
+        self._batches.clear()
+
+    def set_stored_first(self, seq: int) -> None:
+        """Take from the store which number is the oldest it can read."""
+        self._stored_first = seq
+
+    # reading
+
+    def batch(self, seq: int) -> Data:
+        """Read the batch that starts at `seq`, which is held: one object for all its readers."""
+        cached = self._batches.get(seq)
+        if cached is not None:
+            batch, is_full = cached
+            if is_full or seq + len(batch.payloads) - 1 == self.head:
+                return batch
+        payloads, text = self.history.batch(seq, BATCH_MESSAGES, BATCH_BYTES)
+        batch = Data(self.id, seq, payloads, text)
+        is_full = len(payloads) == BATCH_MESSAGES or seq + len(payloads) - 1 < self.head
+        self._batches.pop(seq, None)
+        self._batches[seq] = (batch, is_full)
+        if len(self._batches) > CACHED_BATCHES:
+            del self._batches[next(iter(self._batches))]
+        return batch
+
+    def middle(self) -> int:
+        """Where a reader that fell off the tail goes on: after this number."""
+        history = self.history
+        return history.first - 1 + (len(history) + 1) // 2
+
+    # internals
+
+    def _may_drop(self, seq: int, now: float) -> bool:
+        """Whether no pin needs message `seq`, the oldest. Pins that have lapsed don't count."""
+        if not self._pins or self._floor >= seq:
+            return True
+        holding: list[int] = []
+        for pin in self._pins.values():
+            if pin.lapsed:
+                continue
+            if pin.acked < seq and now >= self._lapses_at(pin):
+                pin.lapsed = True
+                continue
+            holding.append(pin.acked)
+        self._floor = min(holding, default=self.head)
+        return self._floor >= seq
+
+    def _lapses_at(self, pin: Pin) -> float:
+        """When something untaken will have waited for `patience` without the pin moving."""
+        history = self.history
+        waiting = max(pin.acked + 1, history.first)
+        since = history.appended_at(waiting) if waiting <= history.head else pin.moved_at
+        return max(pin.moved_at, since) + self.settings.patience
+
+    def _has_lapsed(self) -> bool:
+        return any(pin.lapsed for pin in self._pins.values())

@@ -1,0 +1,381 @@
+"""Channels: a hub's logs, the store behind them, and who waits for room.
+
+Everything that is appended, by a client or by the server itself, goes through here, one append in
+flight a channel, so that a channel's order is the order of its appends. Whoever finds no room —
+a pin holds the oldest message, the store hasn't answered, the channel isn't open yet — waits, and
+is woken when that may have changed: intakes are served here, local publishers are named by
+`next_ready`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .channel import Admission, Channel, ChannelSettings
+from .config import Config
+from .errors import TooManyChannels
+from .events import Append, Command, ReadHistory
+from .intake import Chunk, Intake
+from .outbox import BATCH_BYTES, BATCH_MESSAGES
+from .position import Position
+from .reader import Reader
+from .store import Appended, AppendRefused, HistoryRead, MemoryStore
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """A publish of the server itself: `position` once accepted, `refused` if it is not.
+
+    `position` is that of the last message of the batch.
+    """
+
+    channel: str
+    position: Position | None = None
+    refused: str | None = None
+
+
+class News:
+    """What happened in the channels and hasn't been passed on to sessions and applications."""
+
+    def __init__(self) -> None:
+        self.opened: dict[str, None] = {}
+        self.restarted: dict[Channel, None] = {}
+        self.moved: dict[Channel, None] = {}
+        self.fetched: dict[Reader, None] = {}
+        self.touched: dict[Intake, None] = {}
+        self.settled: dict[object, None] = {}
+        self.blocked: dict[Channel, None] = {}
+
+
+@dataclass(slots=True)
+class Work:
+    """An append the store hasn't answered."""
+
+    channel: Channel
+    payloads: list[bytes]
+    text: bool
+    publisher: str | None
+    origin: Ticket | Intake
+
+
+class Channels:
+    """All channels of a hub.
+
+    Args:
+        config: bounds.
+        new_epoch: makes the name of an epoch.
+        store: answers at once; None: the driver carries out the commands.
+        commands: where commands for the driver go.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        new_epoch: Callable[[], str],
+        store: MemoryStore | None,
+        commands: list[Command],
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._commands = commands
+        self._new_epoch = new_epoch
+        self._defaults = ChannelSettings(
+            config.history_messages,
+            config.history_bytes,
+            config.history_age,
+            config.overflow,
+            config.patience,
+        )
+        self._settings: dict[str, ChannelSettings] = {}
+        self._channels: dict[str, Channel] = {}
+        self._opening: dict[str, int] = {}
+        self._requests = 0
+        self._work: dict[int, Work] = {}
+        self._reads: dict[int, tuple[str, Reader | None, int]] = {}
+        self._asked: dict[int, tuple[Intake, str]] = {}
+        self._busy: dict[Channel, int] = {}
+        self._intakes: dict[str, dict[Intake, None]] = {}
+        self._last_id = 0
+        self.news = News()
+        self.waiting: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._channels)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of payload in all histories."""
+        return sum(channel.history.size for channel in self._channels.values())
+
+    def find(self, name: str) -> Channel | None:
+        """The channel, if it is open."""
+        return self._channels.get(name)
+
+    def open(self, name: str, *, now: float) -> Channel | None:
+        """The channel; None while the store opens it: its name shows in `opened` then.
+
+        Raises:
+            TooManyChannels: the hub keeps as many as it may.
+        """
+        channel = self._channels.get(name)
+        if channel is not None or name in self._opening:
+            return channel
+        if len(self._channels) + len(self._opening) >= self._config.max_hub_channels:
+            self._forget_idle()
+        if len(self._channels) + len(self._opening) >= self._config.max_hub_channels:
+            raise TooManyChannels(f"the hub keeps {self._config.max_hub_channels} channels already")
+        request = self._next_request()
+        self._opening[name] = request
+        self._read(ReadHistory(request, name, None, 0, 0), None, now)
+        return self._channels.get(name)
+
+    def configure(self, name: str, **fields: object) -> None:
+        """Change how a channel keeps messages.
+
+        Raises:
+            ConfigError: a value is out of range.
+        """
+        settings = self._settings.get(name, self._defaults).changed(**fields)
+        self._settings[name] = settings
+        channel = self._channels.get(name)
+        if channel is not None:
+            channel.configure(settings)
+
+    def forget(self, name: str) -> None:
+        """Drop a channel and all that waits for it."""
+        self._channels.pop(name, None)
+        self._settings.pop(name, None)
+        self._intakes.pop(name, None)
+        self.waiting.pop(name, None)
+
+    # publishing
+
+    def publish(self, name: str, payloads: list[bytes], text: bool, *, now: float) -> Ticket | None:
+        """Append a batch of the server's own; None: no room now, wait for `name` to be ready."""
+        channel = self.open(name, now=now)
+        if channel is None or channel in self._busy:
+            self.waiting[name] = None
+            return None
+        size = sum(map(len, payloads))
+        admission = channel.admit(size, len(payloads), now=now)
+        if admission is Admission.WAIT:
+            self.waiting[name] = None
+            self.news.blocked[channel] = None
+            return None
+        ticket = Ticket(name)
+        if admission is Admission.REJECT:
+            ticket.refused = "full"
+        else:
+            self._append(Work(channel, payloads, text, None, ticket), None, now)
+        return ticket
+
+    def serve(self, intake: Intake, *, now: float) -> None:
+        """Hand an intake's queue to the store, as far as there is room."""
+        while (channel := self.open(intake.name, now=now)) is not None:
+            self._prepare_answer(intake, channel)
+            if channel in self._busy:
+                break
+            chunk = intake.next_chunk(*self._chunk_bounds(channel))
+            if chunk is None:
+                self.abandon(intake)
+                return
+            verdict = self._judge(intake, channel, chunk, now)
+            if verdict is Admission.WAIT:
+                self.news.blocked[channel] = None
+                break
+            intake.take_chunk(chunk)
+            self.news.touched[intake] = None
+            if verdict is Admission.REJECT:
+                code = "too large" if self._is_giant(chunk) else intake.forbidden or "full"
+                intake.handle_refused(code, None)
+                continue
+            assert intake.epoch is not None
+            publisher = (intake.owner, intake.epoch, chunk.first)
+            work = Work(channel, chunk.payloads, chunk.text, intake.owner, intake)
+            self._append(work, publisher, now)
+        self._intakes.setdefault(intake.name, {})[intake] = None
+
+    def wake(self, channel: Channel, *, now: float) -> None:
+        """Room may have come up: serve who waits for it."""
+        for intake in list(self._intakes.get(channel.name, ())):
+            self.serve(intake, now=now)
+        if channel.name in self.waiting:
+            del self.waiting[channel.name]
+            self.news.settled[channel.name] = None
+
+    def abandon(self, intake: Intake) -> None:
+        """An intake waits no more."""
+        waiting = self._intakes.get(intake.name)
+        if waiting is not None:
+            waiting.pop(intake, None)
+            if not waiting:
+                del self._intakes[intake.name]
+
+    def next_lapse(self, channel: Channel, *, now: float) -> float | None:
+        """When a pin that somebody waits for lapses, or a message that nobody pins expires."""
+        times: list[float | None] = []
+        expires = channel.history.expires_at()
+        if expires is not None:
+            times.append(expires if expires > now else channel.next_lapse())
+        if channel.name in self.waiting or self._intakes.get(channel.name):
+            times.append(channel.next_lapse())
+        return min((at for at in times if at is not None and at > now), default=None)
+
+    # reading
+
+    def read(self, reader: Reader, after: int, *, now: float) -> None:
+        """Ask the store for what a reader needs and the history no longer holds."""
+        name = reader.channel.name
+        request = self._next_request()
+        self._read(ReadHistory(request, name, after, BATCH_MESSAGES, BATCH_BYTES), reader, now)
+
+    # answers
+
+    def handle_appended(self, answer: Appended | AppendRefused, *, now: float) -> None:
+        """Take the store's answer to an `Append`."""
+        intake, epoch = self._asked.pop(answer.request, (None, ""))
+        if intake is not None:
+            last = answer.publisher_last if isinstance(answer, Appended) else None
+            intake.handle_recalled(epoch, last)
+            self.news.touched[intake] = None
+            return
+        work = self._work.pop(answer.request, None)
+        if work is not None:
+            self._busy.pop(work.channel, None)
+            self._complete(work, answer, now)
+            self.wake(work.channel, now=now)
+
+    def handle_history(self, answer: HistoryRead, *, now: float) -> None:
+        """Take the store's answer to a `ReadHistory`."""
+        name, reader, after = self._reads.pop(answer.request, ("", None, 0))
+        if self._opening.get(name) == answer.request:
+            del self._opening[name]
+            self._last_id += 1
+            channel = Channel(
+                name,
+                self._last_id,
+                answer.epoch,
+                self._settings.get(name, self._defaults),
+                head=answer.head,
+                stored_first=answer.first if answer.first <= answer.head else None,
+            )
+            self._channels[name] = channel
+            self.news.opened[name] = None
+            self.wake(channel, now=now)
+            return
+        known = self._channels.get(name)
+        if known is None or reader is None:
+            return
+        if answer.epoch != known.epoch or answer.head < known.head:
+            self._start_over(known, answer.epoch, answer.first, answer.head)
+            return
+        known.set_stored_first(answer.first)
+        reader.handle_history(list(answer.payloads), answer.text, after)
+        self.news.fetched[reader] = None
+
+    # internals
+
+    def _next_request(self) -> int:
+        self._requests += 1
+        return self._requests
+
+    def _read(self, command: ReadHistory, reader: Reader | None, now: float) -> None:
+        self._reads[command.request] = (command.channel, reader, command.after or 0)
+        if self._store is None:
+            self._commands.append(command)
+        else:
+            self.handle_history(self._store.read_history(command), now=now)
+
+    def _append(self, work: Work, publisher: tuple[str, str, int] | None, now: float) -> None:
+        request = self._next_request()
+        channel = work.channel
+        command = Append(
+            request,
+            channel.name,
+            channel.epoch,
+            channel.head + 1,
+            work.payloads,
+            work.text,
+            publisher,
+        )
+        if self._store is not None:
+            self._complete(work, self._store.append(command), now)
+            return
+        self._work[request] = work
+        self._busy[channel] = request
+        self._commands.append(command)
+
+    def _complete(self, work: Work, answer: Appended | AppendRefused, now: float) -> None:
+        if isinstance(answer, AppendRefused):
+            self._refuse(work, answer)
+        else:
+            self._accept(work, answer, now)
+
+    def _accept(self, work: Work, answer: Appended, now: float) -> None:
+        channel = work.channel
+        if answer.epoch != channel.epoch or answer.seq <= channel.head:
+            self._start_over(channel, answer.epoch, answer.seq, answer.seq - 1)
+        elif answer.seq > channel.head + 1:
+            # Another node appended in between: the store has it, this history doesn't.
+            channel.skip_to(answer.seq)
+        channel.append(work.payloads, work.text, work.publisher, now=now)
+        self.news.moved[channel] = None
+        if isinstance(work.origin, Ticket):
+            work.origin.position = Position(channel.epoch, channel.head)
+            self.news.settled[work.origin] = None
+        else:
+            work.origin.handle_accepted()
+            self.news.touched[work.origin] = None
+
+    def _refuse(self, work: Work, answer: AppendRefused) -> None:
+        if isinstance(work.origin, Ticket):
+            work.origin.refused = answer.code
+            self.news.settled[work.origin] = None
+        else:
+            work.origin.handle_refused(answer.code, answer.retry_after)
+            self.news.touched[work.origin] = None
+
+    def _prepare_answer(self, intake: Intake, channel: Channel) -> None:
+        """Let an offer be answered, once a store that outlives this hub was asked about it."""
+        epoch = intake.prepare_answer(store_remembers=self._store is None)
+        self.news.touched[intake] = None
+        if epoch is None:
+            return
+        request = self._next_request()
+        self._asked[request] = (intake, epoch)
+        publisher = (intake.owner, epoch, 0)
+        self._commands.append(Append(request, channel.name, channel.epoch, 0, [], False, publisher))
+
+    def _start_over(self, channel: Channel, epoch: str, first: int, head: int) -> None:
+        """The store isn't the one the numbers were made under: a new epoch, before it serves."""
+        if epoch == channel.epoch:
+            epoch = self._new_epoch()
+        channel.start_over(epoch, head, first if first <= head else None)
+        self.news.restarted[channel] = None
+
+    def _chunk_bounds(self, channel: Channel) -> tuple[int, int]:
+        """A chunk is a quarter of the history at most: what a pin leaves free, it can enter."""
+        settings = channel.settings
+        messages = min(BATCH_MESSAGES, max(1, settings.history_messages // 4))
+        return messages, min(BATCH_BYTES, max(1, settings.history_bytes // 4))
+
+    def _is_giant(self, chunk: Chunk) -> bool:
+        return len(chunk.payloads[0]) > self._config.max_message
+
+    def _judge(self, intake: Intake, channel: Channel, chunk: Chunk, now: float) -> Admission:
+        """Say what becomes of a chunk; it is cut before a message too large for the hub."""
+        if intake.forbidden is not None or self._is_giant(chunk):
+            del chunk.payloads[1:]
+            return Admission.REJECT
+        for index, payload in enumerate(chunk.payloads):
+            if len(payload) > self._config.max_message:
+                del chunk.payloads[index:]
+                break
+        size = sum(map(len, chunk.payloads))
+        return channel.admit(size, len(chunk.payloads), now=now)
+
+    def _forget_idle(self) -> None:
+        idle = [name for name, channel in self._channels.items() if channel.is_idle]
+        for name in idle:
+            if name not in self._settings:
+                self.forget(name)

@@ -1,0 +1,269 @@
+"""Dialer: keeps a client's session on a link.
+
+It dials, greets, takes the verdict, decides with the `Reconnector` what follows a link's end, moves
+to another link on `goaway` (rule 9), and ends the session. `hello` goes out with the subscriptions
+right behind it, as far as 48 KiB go; the rest and the offers follow `welcome` (rule 1).
+
+It knows that there are lanes, not what they are: `ClientSession` adds subscriptions and outboxes.
+"""
+
+from random import Random
+
+from .closing import CloseClass, Code, Ending
+from .config import Config
+from .errors import InvalidState
+from .events import Closed, CloseLink, Goodbye, LinkDown, LinkUp, OpenLink
+from .frames import VERSION, Frame, Goaway, Hello, Subscribe, Welcome
+from .link import Link
+from .reconnector import Reconnector
+from .session import Session
+from .states import LinkState, SessionState, SessionTrigger
+from .violation import Violation
+
+PIPELINED_BYTES = 48 * 1024
+"""Bytes of `subscribe` that may follow `hello` before the verdict."""
+
+MAX_TOKEN = 512
+
+
+class Dialer(Session):
+    """A client's session without its channels.
+
+    Args:
+        config: see `Config`.
+        rng: jitter, and nothing else.
+        credentials: shown in every `hello`; opaque to gapless.
+        token: a session token saved earlier, to resume that session.
+        wait: seconds to keep trying for the first connection; 0: one try.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        rng: Random,
+        credentials: str | None = None,
+        token: str | None = None,
+        wait: float = 0.0,
+    ) -> None:
+        super().__init__(config, rng=rng)
+        self.id: str | None = None
+        self.lease: float | None = None
+        self.ending: Ending | None = None
+        self.links = 0
+        self.resumes = 0
+        self._credentials = credentials
+        self._token = token
+        self._max_message = config.max_message
+        self._max_channels = config.max_channels
+        self._reconnector = Reconnector(config, rng=rng, wait=wait)
+        self._dialing: Link | None = None
+        self._greeted = False
+        self._pipelined = 0
+        self._last_link = 0
+
+    @property
+    def token(self) -> str | None:
+        """The secret that resumes this session; it changes with every link."""
+        return self._token
+
+    @property
+    def max_message(self) -> int:
+        """Bytes of the largest payload that can be published."""
+        return min(self.config.max_message, self._max_message)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing keeps the session from closing."""
+        return True
+
+    # inputs
+
+    def handle_link_opened(self, link: int, *, now: float) -> None:
+        """Note that the transport of a link is up; `hello` goes out."""
+        now = self._clamp(now)
+        dialing = self._dialing
+        if dialing is not None and dialing.id == link and dialing.state is LinkState.OPENING:
+            dialing.open(now=now)
+            self._arm(dialing)
+            self._greeted, self._pipelined = False, 0
+            self._mark_writable(dialing)
+
+    def handle_network_back(self, *, now: float) -> None:
+        """The host says the network is back: try at once."""
+        now = self._clamp(now)
+        self._reconnector.nudge()
+        if self._dialing is None and self._link is None and self._is_running():
+            self._dial(now)
+
+    # commands
+
+    def start(self, *, now: float) -> None:
+        """Begin: the first link is asked for.
+
+        Raises:
+            InvalidState: the session was started or closed before.
+        """
+        now = self._clamp(now)
+        if self.state is not SessionState.NEW:
+            raise InvalidState(f"the session is {self.state.value}; start it once")
+        self._advance(SessionTrigger.START)
+        self._reconnector.start(now=now)
+        self._dial(now)
+
+    def close(self, *, now: float, timeout: float | None = None) -> None:
+        """End the session once every publish is settled, or after `timeout` seconds.
+
+        Default: `config.close_timeout`. Harmless if called twice; the sooner end counts.
+        """
+        now = self._clamp(now)
+        self._advance(SessionTrigger.LEAVE)
+        if self.state is SessionState.CLOSED:
+            return
+        seconds = self.config.close_timeout if timeout is None else timeout
+        self._timers.set("close", now + seconds)
+        if seconds <= 0:
+            self._finish(_CLOSED_HERE, now)
+        self._finish_if_settled(now)
+
+    # for Session
+
+    def _find_link(self, link: int) -> Link | None:
+        if self._dialing is not None and self._dialing.id == link:
+            return self._dialing
+        return super()._find_link(link)
+
+    def _next_greeting(self, link: Link, now: float) -> Frame | None:
+        if not self._greeted:
+            self._greeted = True
+            return Hello(VERSION, self._token, self._credentials, self.config.max_message)
+        if self._link is not None or self._pipelined >= PIPELINED_BYTES - 1024:
+            return None
+        frame = self._next_pipelined(now)
+        if frame is not None:
+            self._pipelined += 100 + 2 * len(frame.channel.encode())
+        return frame
+
+    def _next_pipelined(self, now: float) -> Subscribe | None:
+        """Build a `subscribe` that may go out before the verdict."""
+        return None
+
+    def _receive_role_frame(self, link: Link, frame: Frame, now: float) -> None:
+        if isinstance(frame, Welcome):
+            self._receive_welcome(link, frame, now)
+        elif isinstance(frame, Goaway):
+            self._check_attached(link, frame)
+            self._receive_goaway(frame, now)
+        else:
+            super()._receive_role_frame(link, frame, now)
+
+    def _receive_welcome(self, link: Link, frame: Welcome, now: float) -> None:
+        if link is not self._dialing:
+            raise Violation("a second welcome")
+        if not frame.token or len(frame.token) > MAX_TOKEN:
+            raise Violation("welcome without a token")
+        self._dialing = None
+        if self._link is not None:
+            self._move_from(self._link, now)
+        link.attach()
+        self._link = link
+        self._arm(link)
+        self.id, self._token = frame.session, frame.token
+        self._max_message, self._max_channels = frame.max_message, frame.max_channels
+        self.lease = frame.lease_ms / 1000
+        self.links += 1
+        self.resumes += frame.resumed
+        self._advance(SessionTrigger.ATTACH)
+        self._reconnector.connected()
+        self._tell(LinkUp(frame.session, frame.resumed))
+        for lane in self._lanes():
+            self._touch(lane)
+
+    def _move_from(self, old: Link, now: float) -> None:
+        """Rule 9: the new link has its welcome; the old one is read no more."""
+        ending = Ending(Code.FENCED, "moved to another link")
+        self._timers.set(old, None)
+        old.close(ending)
+        self._closing[old.id] = old
+        self._mark_writable(old)
+        self._commands.append(CloseLink(old.id, ending))
+        self._link = None
+        self._detach_lanes(now)
+
+    def _receive_goaway(self, frame: Goaway, now: float) -> None:
+        self._tell(Goodbye(frame.within_ms / 1000))
+        if self._dialing is None and self.state is SessionState.UP:
+            spread = min(frame.spread_ms, frame.within_ms) / 1000
+            self._timers.set("dial", self._reconnector.move_at(spread, now=now))
+
+    def _handle_timer(self, name: str, now: float) -> None:
+        if name == "dial" and self._dialing is None and self._is_running():
+            self._dial(now)
+        elif name == "close" and self.state is SessionState.LEAVING:
+            self._finish(_CLOSED_HERE, now)
+
+    def _link_ended(self, link: Link, ending: Ending, now: float) -> None:
+        if link is self._dialing:
+            self._dialing = None
+        if self.state is SessionState.CLOSED:
+            return
+        if self._link is not None:
+            # A move that failed: the old link still carries the session.
+            self._timers.set("dial", self._reconnector.move_at(self.config.backoff_cap, now=now))
+            return
+        if self.state is SessionState.UP:
+            self._advance(SessionTrigger.DETACH)
+        if self._dialing is not None:
+            return
+        if ending.close_class is CloseClass.NEW_SESSION:
+            self._token = None
+        at = self._reconnector.retry_at(
+            ending, lived=link.lived(now), progressed=link.progressed, now=now
+        )
+        if at is None:
+            self._finish(ending, now)
+            return
+        self._tell(LinkDown(ending, at))
+        self._timers.set("dial", None)
+        self._timers.set("dial", at)
+
+    def _end_link(self, link: Link, ending: Ending, now: float) -> None:
+        asked = OpenLink(link.id)
+        if asked in self._commands:
+            # The driver never heard of it: forgetting to poll piles nothing up.
+            self._commands.remove(asked)
+            link.end()
+            self._drop_link(link, ending, now)
+            return
+        super()._end_link(link, ending, now)
+
+    # internals
+
+    def _is_running(self) -> bool:
+        return self.state not in (SessionState.NEW, SessionState.CLOSED)
+
+    def _dial(self, now: float) -> None:
+        self._timers.set("dial", None)
+        self._last_link += 1
+        self._dialing = Link(self._last_link, config=self.config, rng=self._rng, now=now)
+        self._arm(self._dialing)
+        self._commands.append(OpenLink(self._last_link))
+
+    def _finish_if_settled(self, now: float) -> None:
+        if self.state is SessionState.LEAVING and self.is_settled:
+            self._finish(_CLOSED_HERE, now)
+
+    def _finish(self, ending: Ending, now: float) -> None:
+        """The session is over: no link, no timer, one last event (I20)."""
+        self._advance(SessionTrigger.END)
+        self.ending = ending
+        for link in (self._dialing, self._link):
+            if link is not None:
+                self._end_link(link, ending, now)
+        self._dialing = None
+        for key in ("dial", "close"):
+            self._timers.set(key, None)
+        self._tell(Closed(ending))
+
+
+_CLOSED_HERE = Ending(Code.DONE, "closed by the client")

@@ -1,0 +1,511 @@
+"""Hub: a server's channels and sessions, one machine with one deadline.
+
+Links come in, show `hello`, get a verdict and are attached to a session, new or resumed; from then
+on the session speaks for itself. Newest link wins a session at the verdict, and a verdict for an
+older link never fences a younger one (rule 8, I13). What the server itself publishes and reads goes
+through the same channels as everybody's.
+"""
+
+import hashlib
+from collections.abc import Callable
+from random import Random
+
+from .authorize import Grant, Verifier
+from .channel import Channel
+from .channels import Channels, Ticket
+from .closing import Code, Ending
+from .config import Config
+from .errors import InvalidChannel, InvalidState, MessageTooLarge
+from .events import Authorize, ChannelEvent, CloseLink, Command
+from .frames import Frame, Welcome
+from .greeting import Greeting
+from .link import Link
+from .local import LocalReader
+from .position import Since, check_channel, check_text
+from .reader import Reader
+from .server import ServerSession
+from .store import Appended, AppendRefused, HistoryRead, MemoryStore
+from .timers import Timers
+from .tokens import Tokens
+from .violation import Violation
+
+MAX_GREETINGS = 1024
+"""Links that may be waiting for their verdict at once."""
+
+
+class Hub:
+    """A server's half of the protocol, for any number of links.
+
+    Args:
+        config: see `Config`; one of the hub profiles.
+        rng: jitter of heartbeats, and nothing else.
+        new_token: a source of unguessable strings, 128 random bits or more, never repeated.
+        verify: judges credentials at once; None: the driver answers the command `Authorize`.
+        durable: the driver carries out `Append` and `ReadHistory`; else memory does, at once.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        rng: Random,
+        new_token: Callable[[], str],
+        verify: Verifier | None = None,
+        durable: bool = False,
+    ) -> None:
+        self.config = config
+        self._rng = rng
+        self._new_token = new_token
+        self._verify = verify
+        self._now = float("-inf")
+        self._commands: list[Command] = []
+        self._writable: dict[int, None] = {}
+        self._timers: Timers[Greeting | ServerSession | Channel | str] = Timers()
+        self._greetings: dict[int, Greeting] = {}
+        self._closing: dict[int, Link] = {}
+        self._links: dict[int, ServerSession] = {}
+        self._sessions: dict[str, ServerSession] = {}
+        self._tokens: Tokens[ServerSession] = Tokens(new_token)
+        self._readers: dict[Channel, dict[Reader, ServerSession]] = {}
+        self._locals: dict[Channel, dict[LocalReader, None]] = {}
+        self._parked: dict[str, dict[ServerSession, None]] = {}
+        self._ready: dict[object, None] = {}
+        self._draining: Ending | None = None
+        self.channels = Channels(
+            config,
+            new_epoch=self.new_epoch,
+            store=None if durable else MemoryStore(self.new_epoch),
+            commands=self._commands,
+        )
+
+    @property
+    def sessions(self) -> list[str]:
+        """The ids of all sessions, with a link or without."""
+        return list(self._sessions)
+
+    @property
+    def links(self) -> int:
+        """Links that carry a session or wait for their verdict."""
+        carrying = sum(session.link is not None for session in self._sessions.values())
+        return carrying + len(self._greetings)
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether a drain is over: no link is left."""
+        return self._draining is not None and not self.links
+
+    # inputs
+
+    def handle_link_opened(self, link: int, *, now: float) -> None:
+        """Note that a client has connected; it has `connect_timeout` to be welcomed."""
+        now = self._clamp(now)
+        fresh = Link(link, config=self.config, rng=self._rng, now=now)
+        fresh.open(now=now)
+        if self._draining is not None:
+            self._turn_away(fresh, Ending(Code.GOING_AWAY, "the server is draining", 1.0))
+        elif len(self._greetings) >= MAX_GREETINGS:
+            self._turn_away(fresh, Ending(Code.TRY_LATER, "too many connections at once", 1.0))
+        else:
+            greeting = Greeting(fresh)
+            self._greetings[link] = greeting
+            self._timers.set(greeting, fresh.next_deadline())
+
+    def receive_bytes(self, link: int, *, now: float) -> None:
+        """Note that bytes came on a link: a sign of life, whatever they are."""
+        now = self._clamp(now)
+        session = self._links.get(link)
+        if session is not None:
+            session.receive_bytes(link, now=now)
+
+    def receive_frame(self, link: int, frame: Frame, *, size: int = 0, now: float) -> None:
+        """Take a frame from a client, `size` bytes on the wire."""
+        now = self._clamp(now)
+        session = self._links.get(link)
+        if session is not None:
+            session.receive_frame(link, frame, size=size, now=now)
+            self._follow_up(session)
+            return
+        greeting = self._greetings.get(link)
+        if greeting is None:
+            return
+        try:
+            is_hello = greeting.receive_frame(frame, size, now=now)
+        except Violation as violation:
+            self._refuse(greeting, Ending(violation.code, violation.reason))
+            return
+        if is_hello:
+            self._ask_verdict(greeting, now)
+        elif greeting.link.has_control():
+            self._writable[link] = None
+
+    def handle_link_lost(self, link: int, ending: Ending, *, now: float) -> None:
+        """Note that the transport of a link is gone."""
+        now = self._clamp(now)
+        self._closing.pop(link, None)
+        self._writable.pop(link, None)
+        greeting = self._greetings.pop(link, None)
+        if greeting is not None:
+            greeting.link.end()
+            self._timers.set(greeting, None)
+        session = self._links.pop(link, None)
+        if session is not None:
+            session.handle_link_lost(link, ending, now=now)
+            self._follow_up(session)
+
+    def handle_authorized(self, link: int, grant: Grant | None, *, now: float) -> None:
+        """Take the verdict that `Authorize` asked for; None: refused. A late one is ignored."""
+        now = self._clamp(now)
+        greeting = self._greetings.get(link)
+        if greeting is not None and greeting.hello is not None:
+            self._take_verdict(greeting, grant, now)
+
+    def handle_appended(self, answer: Appended | AppendRefused, *, now: float) -> None:
+        """Take the store's answer to `Append`."""
+        now = self._clamp(now)
+        self.channels.handle_appended(answer, now=now)
+
+    def handle_history(self, answer: HistoryRead, *, now: float) -> None:
+        """Take the store's answer to `ReadHistory`."""
+        now = self._clamp(now)
+        self.channels.handle_history(answer, now=now)
+
+    def handle_timeout(self, *, now: float) -> None:
+        """Let time pass. Early, late and spurious calls are harmless."""
+        now = self._clamp(now)
+        for key in self._timers.pop_due(now):
+            if isinstance(key, ServerSession):
+                key.handle_timeout(now=now)
+                self._follow_up(key)
+            elif isinstance(key, Greeting):
+                ending = key.link.handle_timeout(now=now)
+                if ending is not None:
+                    self._refuse(key, ending)
+                else:
+                    self._timers.set(key, key.link.next_deadline())
+            elif isinstance(key, Channel):
+                key.expire(now=now)
+                self.room_made(key, now)
+                self._watch(key)
+            elif self._draining is not None:
+                self._cut_all(self._draining)
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timeout` next has something to do; None if never."""
+        return self._timers.next_deadline()
+
+    # commands
+
+    def publish(
+        self, channel: str, payload: bytes, text: bool = False, *, now: float
+    ) -> Ticket | None:
+        """Append a message to a channel, or to a session's private one by the session's id.
+
+        None: no room now; the channel's name shows in `next_ready` when that may have changed.
+        Else the ticket has the position, or the refusal, or shows in `next_ready` once it has.
+
+        Raises:
+            InvalidChannel: the name can't be a channel, or names no session.
+            InvalidState: the hub is draining.
+            MessageTooLarge: the payload is above `config.max_message`.
+            TooManyChannels: it would be one more channel than the hub may keep.
+        """
+        return self.publish_many(channel, [payload], text, now=now)
+
+    def publish_many(
+        self, channel: str, payloads: list[bytes], text: bool = False, *, now: float
+    ) -> Ticket | None:
+        """Append a batch: all or, without room for all, nothing. See `publish`."""
+        now = self._clamp(now)
+        self._check_name(channel)
+        largest = max(map(len, payloads), default=0)
+        if not payloads or largest > self.config.max_message:
+            raise MessageTooLarge(
+                f"{largest} bytes for channel {channel!r}; 1 or more messages of at most "
+                f"{self.config.max_message} bytes fit"
+            )
+        if text:
+            for payload in payloads:
+                check_text(payload)
+        return self.channels.publish(channel, payloads, text, now=now)
+
+    def configure(self, channel: str, **fields: object) -> None:
+        """Change how a channel keeps messages: fields of `ChannelSettings`.
+
+        Raises:
+            ConfigError: a value is out of range.
+            InvalidChannel: the name can't be a channel.
+        """
+        self._check_name(channel)
+        self.channels.configure(channel, **fields)
+
+    def subscribe(self, channel: str, since: Since = "latest", *, now: float) -> LocalReader | None:
+        """Read a channel inside the server; None while the store opens it: ask again when ready.
+
+        Raises:
+            InvalidChannel: the name can't be a channel.
+            TooManyChannels: it would be one more channel than the hub may keep.
+        """
+        now = self._clamp(now)
+        self._check_name(channel)
+        opened = self.channels.open(channel, now=now)
+        if opened is None:
+            self.channels.waiting[channel] = None
+            return None
+        reader = LocalReader(opened, since, now=now)
+        opened.reader_count += 1
+        self._locals.setdefault(opened, {})[reader] = None
+        return reader
+
+    def unsubscribe(self, reader: LocalReader, *, now: float) -> None:
+        """Stop reading. Harmless if called twice."""
+        now = self._clamp(now)
+        readers = self._locals.get(reader.channel, {})
+        if reader in readers:
+            del readers[reader]
+            reader.channel.reader_count -= 1
+            reader.leave()
+            self.room_made(reader.channel, now)
+
+    def next_message(self, reader: LocalReader, *, now: float) -> ChannelEvent | None:
+        """Take the next message or marker of a local reader; None if there is none."""
+        now = self._clamp(now)
+        event = reader.next_event(now=now)
+        if event is not None:
+            self.room_made(reader.channel, now)
+        return event
+
+    def drain(self, *, now: float, timeout: float | None = None) -> None:
+        """Send everybody away: `goaway`, then `close` once caught up or after `timeout` seconds.
+
+        Default: `config.close_timeout`. Nothing new is accepted. `is_drained` says when it is over.
+        """
+        now = self._clamp(now)
+        seconds = self.config.close_timeout if timeout is None else timeout
+        if self._draining is None:
+            self._draining = Ending(Code.GOING_AWAY, "the server is going away")
+            for greeting in list(self._greetings.values()):
+                self._refuse(greeting, self._draining)
+            for session in self._links.values():
+                session.go_away(seconds, seconds)
+        self._timers.set("drain", now + seconds)
+        if seconds <= 0:
+            self._cut_all(self._draining)
+
+    # outputs
+
+    def poll_command(self) -> Command | None:
+        """Take the next thing the driver must do."""
+        return self._commands.pop(0) if self._commands else None
+
+    def next_ready(self) -> object | None:
+        """Take the next `Ticket` settled, `LocalReader` with news, or channel name with room."""
+        self._pass_on()
+        for thing in self._ready:
+            del self._ready[thing]
+            return thing
+        return None
+
+    def next_writable(self) -> int | None:
+        """Take the next link that has come to have something to send; see `Session`."""
+        self._pass_on()
+        for link in self._writable:
+            del self._writable[link]
+            return link
+        return None
+
+    def next_frame(self, link: int, *, now: float) -> Frame | None:
+        """Build the next frame for a link; None if it has nothing to say now."""
+        now = self._clamp(now)
+        session = self._links.get(link)
+        if session is not None:
+            frame = session.next_frame(link, now=now)
+            if frame is None and self._draining is not None and session.is_caught_up:
+                # Everything it had to say is said: now the last word.
+                session.close_link(self._draining, now)
+                frame = session.next_frame(link, now=now)
+            self._follow_up(session)
+            return frame
+        closing = self._closing.pop(link, None)
+        if closing is not None:
+            return closing.next_control(now=now)
+        greeting = self._greetings.get(link)
+        return None if greeting is None else greeting.link.next_control(now=now)
+
+    # for ServerSession
+
+    def new_epoch(self) -> str:
+        """Make the name of an epoch: 16 hex digits."""
+        return hashlib.sha256(self._new_token().encode()).hexdigest()[:16]
+
+    def add_reader(self, session: ServerSession, reader: Reader) -> None:
+        """Wake a session when the head of its reader's channel moves."""
+        reader.channel.reader_count += 1
+        self._readers.setdefault(reader.channel, {})[reader] = session
+
+    def remove_reader(self, reader: Reader) -> None:
+        """Wake it no more."""
+        readers = self._readers.get(reader.channel, {})
+        if readers.pop(reader, None) is not None:
+            reader.channel.reader_count -= 1
+
+    def park(self, session: ServerSession, name: str) -> None:
+        """Tell a session when the store has opened a channel."""
+        self._parked.setdefault(name, {})[session] = None
+
+    def room_made(self, channel: Channel, now: float) -> None:
+        """A pin moved or time passed: who waits for room is served."""
+        self.channels.wake(channel, now=now)
+
+    def session_over(self, session: ServerSession, now: float) -> None:
+        """Forget a session with its pins, cursors and private channel."""
+        session.end(now)
+        self._tokens.forget(session)
+        self._sessions.pop(session.id, None)
+        self._timers.set(session, None)
+        self.channels.forget(session.id)
+
+    # internals
+
+    def _clamp(self, now: float) -> float:
+        self._now = max(self._now, now)
+        return self._now
+
+    def _check_name(self, channel: str) -> None:
+        if self._draining is not None:
+            raise InvalidState("the server is draining; nothing new is accepted")
+        if channel in self._sessions:
+            return
+        check_channel(channel)
+        if channel.startswith("@"):
+            raise InvalidChannel(f"{channel!r} names no session of this server")
+
+    def _ask_verdict(self, greeting: Greeting, now: float) -> None:
+        hello = greeting.hello
+        assert hello is not None
+        if self._verify is None:
+            self._commands.append(Authorize(greeting.link.id, hello.credentials))
+        else:
+            self._take_verdict(greeting, self._verify(hello.credentials), now)
+
+    def _take_verdict(self, greeting: Greeting, grant: Grant | None, now: float) -> None:
+        link, hello = greeting.link, greeting.hello
+        assert hello is not None
+        if grant is None:
+            self._refuse(greeting, Ending(Code.UNAUTHORIZED, "the credentials were refused"))
+            return
+        session = None if hello.token is None else self._tokens.find(hello.token)
+        resumed = session is not None and session.grant.principal == grant.principal
+        if session is None or not resumed:
+            if len(self._sessions) >= self.config.max_sessions:
+                self._refuse(greeting, Ending(Code.TRY_LATER, "the server is full", 1.0))
+                return
+            session = self._new_session(grant)
+        elif session.link is not None and session.link > link.id:
+            self._refuse(greeting, Ending(Code.FENCED, "a newer connection has the session"))
+            return
+        del self._greetings[link.id]
+        self._timers.set(greeting, None)
+        token = self._tokens.show(session, hello.token if resumed else None)
+        welcome = Welcome(
+            session.id,
+            token,
+            resumed,
+            int(self.config.heartbeat * 1000),
+            int(self.config.lease * 1000),
+            self.config.max_message,
+            self.config.max_channels,
+        )
+        self._links[link.id] = session
+        session.attach(link, hello, welcome, now=now)
+        for frame in greeting.waiting:
+            session.receive_frame(link.id, frame, now=now)
+        self._follow_up(session)
+
+    def _new_session(self, grant: Grant) -> ServerSession:
+        number = "@" + hashlib.sha256(self._new_token().encode()).hexdigest()[:22]
+        session = ServerSession(
+            number,
+            grant,
+            self,
+            self.config,
+            rng=self._rng,
+            commands=self._commands,
+            writable=self._writable,
+        )
+        self._sessions[number] = session
+        return session
+
+    def _refuse(self, greeting: Greeting, ending: Ending) -> None:
+        del self._greetings[greeting.link.id]
+        self._timers.set(greeting, None)
+        self._turn_away(greeting.link, ending)
+
+    def _turn_away(self, link: Link, ending: Ending) -> None:
+        if ending.code == Code.SILENT:
+            link.end()
+        else:
+            link.close(ending)
+            self._closing[link.id] = link
+            self._writable[link.id] = None
+        self._commands.append(CloseLink(link.id, ending))
+
+    def _follow_up(self, session: ServerSession) -> None:
+        """After anything that touched a session: note its deadline."""
+        deadline = session.next_deadline()
+        if deadline is not None:
+            self._timers.set(session, deadline)
+
+    def _watch(self, channel: Channel) -> None:
+        """Come back when a pin that somebody waits for lapses, or a message is too old."""
+        self._timers.set(channel, self.channels.next_lapse(channel, now=self._now))
+
+    def _pass_on(self) -> None:
+        """Pass on what happened in the channels to those whom it concerns.
+
+        Done when outputs are asked for, so that many publishes wake a reader once.
+        """
+        news = self.channels.news
+        while news.opened:
+            self._pass_on_opened(news.opened.popitem()[0])
+        while news.restarted:
+            self._pass_on_restarted(news.restarted.popitem()[0])
+        while news.moved:
+            channel = news.moved.popitem()[0]
+            for reader, session in self._readers.get(channel, {}).items():
+                session.head_moved(reader)
+            self._wake_locals(channel)
+            if channel.settings.history_age is not None:
+                self._watch(channel)
+        while news.fetched:
+            fetched = news.fetched.popitem()[0]
+            reading = self._readers.get(fetched.channel, {}).get(fetched)
+            if reading is not None:
+                reading.head_moved(fetched)
+        while news.touched:
+            intake = news.touched.popitem()[0]
+            owner = self._sessions.get(intake.owner)
+            if owner is not None:
+                owner.intake_changed(intake)
+        while news.blocked:
+            self._watch(news.blocked.popitem()[0])
+        if news.settled:
+            self._ready.update(news.settled)
+            news.settled.clear()
+
+    def _pass_on_opened(self, name: str) -> None:
+        for session in self._parked.pop(name, {}):
+            session.channel_opened(name, self._now)
+            self._follow_up(session)
+
+    def _pass_on_restarted(self, channel: Channel) -> None:
+        for reader, session in list(self._readers.get(channel, {}).items()):
+            session.start_over(reader)
+        self._wake_locals(channel)
+
+    def _wake_locals(self, channel: Channel) -> None:
+        for reader in self._locals.get(channel, {}):
+            self._ready[reader] = None
+
+    def _cut_all(self, ending: Ending) -> None:
+        for session in self._sessions.values():
+            session.close_link(ending, self._now)

@@ -1,0 +1,253 @@
+"""Intake: the hub's side of one client's publishing to one channel, across links.
+
+It keeps the publish cursor (rule 7): the publisher's epoch, made here, and the number of the last
+message accepted. What comes is deduplicated and queued by a `Receiver` until the store has taken
+it; the queue is bounded by credit. A refused message blocks: the cursor stays before it, what
+follows is discarded silently until it comes again or the publisher's `gone` skips it. So a refusal
+that is lost with its link is simply asked again.
+
+`offered` waits for this publisher's appends in flight: else a message could be applied twice.
+"""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from .ack import AckPolicy
+from .credit import Credit, charge
+from .events import Lost
+from .frames import Ack, Data, Frame, Gone, Offer, Offered, Refused
+from .position import Position
+from .receiver import Receiver, Run, Verdict
+from .violation import Violation
+
+
+class IntakePhase(enum.Enum):
+    """Where an intake stands on the present link."""
+
+    IDLE = "idle"
+    OFFERED = "offered"
+    RECALLING = "recalling"
+    ANSWERING = "answering"
+    OPEN = "open"
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Messages handed to the store, numbered by their publisher from `first` on."""
+
+    first: int
+    payloads: list[bytes]
+    text: bool
+
+
+class Intake:
+    """One client's publishing to one channel.
+
+    Args:
+        name: the channel's name.
+        owner: the session's id.
+        window: bytes that may be on the way or queued.
+        new_epoch: makes a name for a publisher's numbering.
+    """
+
+    def __init__(self, name: str, owner: str, *, window: int, new_epoch: Callable[[], str]) -> None:
+        self.name = name
+        self.owner = owner
+        self.phase = IntakePhase.IDLE
+        self.id = 0
+        self.forbidden: str | None = None
+        self._new_epoch = new_epoch
+        self._epoch: str | None = None
+        self._accepted = 0
+        self._receiver = Receiver(name)
+        self._credit = Credit(window)
+        self._acks = AckPolicy(count=1)
+        self._offer: Offer | None = None
+        self._run: Run | None = None
+        self._in_flight: Chunk | None = None
+        self._refusal: Refused | None = None
+
+    @property
+    def epoch(self) -> str | None:
+        """The publisher's epoch; None before the first offer."""
+        return self._epoch
+
+    @property
+    def accepted(self) -> int:
+        """The publish cursor: the number of the last message accepted."""
+        return self._accepted
+
+    @property
+    def held_bytes(self) -> int:
+        """Charged bytes received and not yet accepted."""
+        held = self._receiver.held_bytes
+        if self._run is not None:
+            held += charge(self._run.payloads[self._run.index :])
+        if self._in_flight is not None:
+            held += charge(self._in_flight.payloads)
+        return held
+
+    # inputs
+
+    def receive_offer(self, frame: Offer, *, now: float) -> None:
+        """Take an offer; it is answered once nothing is in flight."""
+        self.phase = IntakePhase.OFFERED
+        self.id = frame.id
+        self._offer = frame
+        self._forget_queue()
+
+    def handle_recalled(self, epoch: str, last: int | None) -> None:
+        """Take from the store how far it accepted the numbering `epoch`; None: it never saw it."""
+        offer = self._offer
+        if self.phase is not IntakePhase.RECALLING or offer is None or offer.epoch != epoch:
+            return
+        self.phase = IntakePhase.ANSWERING
+        if last is not None:
+            self._epoch, self._accepted = epoch, last
+
+    def receive_data(self, frame: Data, *, now: float) -> None:
+        """Queue what is next; a duplicate is acked again, what comes after a gap discarded."""
+        if self.phase is not IntakePhase.OPEN:
+            raise Violation(f"data of {frame.id} before offered")
+        if not self._credit.receive(charge(frame.payloads)):
+            raise Violation(f"data for channel {self.name!r} beyond the limit")
+        verdict = self._receiver.receive(frame.first, frame.payloads, frame.text)
+        if verdict is not Verdict.ACCEPTED:
+            self._acks.demand()
+
+    def receive_gone(self, frame: Gone, *, now: float) -> None:
+        """Take the publisher's word that it skips messages that were refused."""
+        if self.phase is not IntakePhase.OPEN:
+            raise Violation(f"gone of {frame.id} before offered")
+        self._receiver.receive_gone(frame.first, frame.last, frame.reason)
+
+    def handle_link_lost(self, *, now: float) -> None:
+        """Forget the queue: the publisher offers it again."""
+        self.phase = IntakePhase.IDLE
+        self._offer = None
+        self._forget_queue()
+
+    def next_deadline(self) -> float | None:
+        """An intake has no timer."""
+        return None
+
+    def handle_timeout(self, *, now: float) -> None:
+        """An intake has no timer."""
+
+    def handle_accepted(self) -> None:
+        """The store has taken the chunk in flight."""
+        chunk = self._in_flight
+        assert chunk is not None
+        self._in_flight = None
+        self._accepted = chunk.first + len(chunk.payloads) - 1
+        self._acks.demand()
+
+    def handle_refused(self, code: str, retry_after: float | None) -> None:
+        """The chunk in flight is refused: all that follows waits for the publisher."""
+        chunk = self._in_flight
+        assert chunk is not None
+        self._in_flight = None
+        if self.phase is not IntakePhase.OPEN:
+            return
+        after = None if retry_after is None else int(retry_after * 1000)
+        last = chunk.first + len(chunk.payloads) - 1
+        self._refusal = Refused(self.id, chunk.first, last, code, after)
+        self._acks.demand()
+        self._forget_queue(keep_refusal=True)
+
+    # commands
+
+    def prepare_answer(self, *, store_remembers: bool) -> str | None:
+        """Go on towards `offered`; returns the epoch the store must be asked about, if any."""
+        offer = self._offer
+        if self.phase is not IntakePhase.OFFERED or self._in_flight is not None or offer is None:
+            return None
+        if store_remembers and offer.epoch is not None and offer.epoch != self._epoch:
+            self.phase = IntakePhase.RECALLING
+            return offer.epoch
+        self.phase = IntakePhase.ANSWERING
+        return None
+
+    def next_chunk(self, max_messages: int, max_bytes: int) -> Chunk | None:
+        """Look at what the store should take next; `take_chunk` hands it over."""
+        if self._in_flight is not None or self.phase is not IntakePhase.OPEN:
+            return None
+        if self._run is None:
+            self._skip_gone()
+            self._run = self._receiver.next_run()
+        run = self._run
+        if run is None:
+            return None
+        size, stop = 0, run.index
+        for payload in run.payloads[run.index : run.index + max_messages]:
+            size += len(payload)
+            if size > max_bytes and stop > run.index:
+                break
+            stop += 1
+        return Chunk(run.first + run.index, run.payloads[run.index : stop], run.text)
+
+    def take_chunk(self, chunk: Chunk) -> None:
+        """The chunk is on its way to the store."""
+        run = self._run
+        assert run is not None
+        run.index += len(chunk.payloads)
+        if run.index == len(run.payloads):
+            self._run = None
+        self._in_flight = chunk
+
+    # outputs
+
+    def next_control(self, *, now: float) -> Frame | None:
+        """Take the pending `offered`, `ack` or `refused`."""
+        if self.phase is IntakePhase.ANSWERING:
+            return self._answer()
+        if self.phase is not IntakePhase.OPEN:
+            return None
+        limit = self._credit.limit(self.held_bytes)
+        if self._acks.is_due or limit - self._credit.announced >= self._credit.window // 4:
+            self._acks.told()
+            return Ack(self.id, self._accepted, self._credit.announce(self.held_bytes))
+        refusal, self._refusal = self._refusal, None
+        return refusal
+
+    def next_data(self, *, now: float) -> Frame | None:
+        """An intake sends no data."""
+        return None
+
+    # internals
+
+    def _answer(self) -> Offered:
+        offer = self._offer
+        assert offer is not None
+        self._offer = None
+        self.phase = IntakePhase.OPEN
+        kind: Literal["known", "new"] = "known"
+        if offer.epoch is None or offer.epoch != self._epoch:
+            kind = "new"
+            self._epoch, self._accepted = self._new_epoch(), 0
+        assert self._epoch is not None
+        self._receiver.start(Position(self._epoch, self._accepted))
+        self._acks.told()
+        limit = self._credit.restart(self.held_bytes)
+        return Offered(offer.id, kind, self._epoch, self._accepted, limit)
+
+    def _forget_queue(self, keep_refusal: bool = False) -> None:
+        """Go back to what is accepted or in flight."""
+        if not keep_refusal:
+            self._refusal = None
+        self._run = None
+        self._receiver = Receiver(self.name)
+        if self._epoch is not None:
+            reached = self._accepted
+            if self._in_flight is not None:
+                reached += len(self._in_flight.payloads)
+            self._receiver.start(Position(self._epoch, reached))
+
+    def _skip_gone(self) -> None:
+        """Move the cursor over what the publisher skips."""
+        while self._receiver.is_at_marker:
+            marker = self._receiver.next_event()
+            if isinstance(marker, Lost):
+                self._accepted = marker.last

@@ -1,0 +1,233 @@
+"""Outbox: a client's publishing to one channel, across links.
+
+Every message ends in exactly one way (rule 7, P6): accepted, refused, unknown (sent, and the
+answer lost with the session) or unsent. The publisher's epoch is made by the hub. When the hub
+has no cursor for ours it answers `new`: what was sent and not acked is then unknown, since nobody
+can say, and nothing of it is sent again by itself; what was never sent goes on under the new epoch.
+
+The numbers an application sees (`Settled.first`) count its publishes from 1 and never change; a
+message's seq in an epoch is only final once it is accepted.
+"""
+
+import enum
+from collections import deque
+from collections.abc import Iterator
+
+from .config import Config
+from .credit import charge
+from .events import Settled, SettledOutcome
+from .frames import Ack, Data, Frame, Gone, Offer, Offered, Refused
+from .history import History
+from .violation import Violation
+
+BATCH_MESSAGES = 128
+"""Messages in a batch at most."""
+
+BATCH_BYTES = 64 * 1024
+"""Bytes of payload in a batch at most, unless it is one message alone."""
+
+
+class OfferPhase(enum.Enum):
+    """Where an outbox stands on the present link."""
+
+    IDLE = "idle"
+    ASKED = "asked"
+    OPEN = "open"
+
+
+class Outbox:
+    """Messages of one client for one channel. Made by `ClientSession.publish`.
+
+    Args:
+        channel: its name.
+        config: bounds of what is held.
+        ids: gives the id of the next `offer`.
+    """
+
+    def __init__(self, channel: str, *, config: Config, ids: Iterator[int]) -> None:
+        self.channel = channel
+        self.phase = OfferPhase.IDLE
+        self.id = 0
+        self.epoch: str | None = None
+        self._ids = ids
+        self._history = History(
+            max_messages=config.history_messages, max_bytes=config.history_bytes
+        )
+        self._offset = 0
+        self._cursor = 1
+        self._sent_through = 0
+        self._sent = 0
+        self._limit = 0
+        self._skipped_from: int | None = None
+        self._hold_until: float | None = None
+        self._settled: deque[Settled] = deque()
+
+    @property
+    def published(self) -> int:
+        """Messages published so far: the number of the newest."""
+        return self._offset + self._history.head
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of payload not yet settled."""
+        return self._history.size
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every published message has ended in one of the four ways."""
+        return not len(self._history)
+
+    def has_room(self, size: int) -> bool:
+        """Whether a message of `size` bytes can be published now.
+
+        Settlements that the application hasn't taken count: they name messages one by one in the
+        worst case.
+        """
+        return self._history.has_room(size) and len(self._settled) < self._history.max_messages
+
+    # inputs
+
+    def receive_offered(self, frame: Offered, *, now: float) -> None:
+        """Take the hub's answer: where our numbering stands with it."""
+        if self.phase is not OfferPhase.ASKED:
+            raise Violation(f"a second offered for {frame.id}")
+        if frame.kind == "known" and frame.epoch != self.epoch:
+            raise Violation(f"offered knows epoch {frame.epoch!r}, not ours")
+        if frame.kind == "new" and frame.last != 0:
+            raise Violation(f"offered is new, but at {frame.last}")
+        self.phase = OfferPhase.OPEN
+        self._sent, self._limit = 0, frame.limit
+        self._hold_until = None
+        if frame.kind == "new":
+            self._begin_epoch(frame.epoch)
+            return
+        self._settle(min(frame.last, self._sent_through), "accepted")
+        if frame.last > self._sent_through:
+            self._begin_epoch(None)
+            return
+        self._skipped_from = frame.last + 1 if frame.last + 1 < self._history.first else None
+        self._cursor = self._history.first
+
+    def receive_ack(self, frame: Ack, *, now: float) -> None:
+        """Take the hub's word that everything through `seq` is accepted."""
+        if not self._is_open(frame.id):
+            return
+        if frame.seq > self._sent_through:
+            raise Violation(f"ack {frame.seq} beyond {self._sent_through}, the last sent")
+        self._limit = max(self._limit, frame.limit)
+        self._settle(frame.seq, "accepted")
+
+    def receive_refused(self, frame: Refused, *, now: float) -> None:
+        """Take a refusal: for now, and the message is sent again; or for good."""
+        if not self._is_open(frame.id):
+            return
+        if frame.last > self._sent_through:
+            raise Violation(f"refused {frame.last} beyond {self._sent_through}, the last sent")
+        if frame.first < self._history.first:
+            return
+        self._settle(frame.first - 1, "accepted")
+        if frame.retry_after_ms is None:
+            self._settle(frame.last, "refused", frame.code)
+            self._skipped_from = frame.first if self._skipped_from is None else self._skipped_from
+        else:
+            self._hold_until = now + frame.retry_after_ms / 1000
+        self._cursor = self._history.first
+
+    def handle_link_lost(self, *, now: float) -> None:
+        """Offer again on the next link."""
+        self.phase = OfferPhase.IDLE
+        self._hold_until = None
+
+    def next_deadline(self) -> float | None:
+        """When a message refused for now is sent again."""
+        return self._hold_until
+
+    def handle_timeout(self, *, now: float) -> None:
+        """Let time pass."""
+        if self._hold_until is not None and now >= self._hold_until:
+            self._hold_until = None
+
+    # commands
+
+    def publish(self, payload: bytes, text: bool, *, now: float) -> int:
+        """Hold a message until it is settled; returns its number. The caller checked the room."""
+        self._history.append(payload, text, None, now=now)
+        return self.published
+
+    def abandon(self) -> None:
+        """The session is over: what was sent is unknown, what was not is unsent."""
+        self._settle(self._sent_through, "unknown")
+        self._settle(self._history.head, "unsent")
+
+    # outputs
+
+    def next_settled(self) -> Settled | None:
+        """Take the next word on what became of messages, in their order."""
+        return self._settled.popleft() if self._settled else None
+
+    def next_control(self, *, now: float) -> Frame | None:
+        """Take the `offer`, once there is something to send."""
+        if self.phase is not OfferPhase.IDLE or self.is_settled:
+            return None
+        self.phase = OfferPhase.ASKED
+        self.id = next(self._ids)
+        return Offer(self.id, self.channel, self.epoch, self._history.first)
+
+    def next_data(self, *, now: float) -> Frame | None:
+        """Take the next batch there is credit for, or the `gone` before it."""
+        if self.phase is not OfferPhase.OPEN or self._hold_until is not None:
+            return None
+        if self._cursor > self._history.head or self._sent >= self._limit:
+            return None
+        if self._skipped_from is not None:
+            first, self._skipped_from = self._skipped_from, None
+            return Gone(self.id, first, self._history.first - 1, "skipped")
+        payloads, text = self._history.batch(self._cursor, BATCH_MESSAGES, BATCH_BYTES)
+        frame = Data(self.id, self._cursor, payloads, text)
+        self._cursor += len(payloads)
+        self._sent += charge(payloads)
+        self._sent_through = max(self._sent_through, self._cursor - 1)
+        return frame
+
+    # internals
+
+    def _is_open(self, offer: int) -> bool:
+        if self.phase is OfferPhase.ASKED and offer == self.id:
+            raise Violation(f"an answer for {offer} before offered")
+        return self.phase is OfferPhase.OPEN and offer == self.id
+
+    def _begin_epoch(self, epoch: str | None) -> None:
+        """Number what was never sent from 1; what was sent and not settled is unknown."""
+        self._settle(self._sent_through, "unknown")
+        self._offset += self._history.first - 1
+        self._history.renumber(1)
+        self._cursor, self._sent_through, self._skipped_from = 1, 0, None
+        self.epoch = epoch
+        if epoch is None:
+            self.phase = OfferPhase.IDLE
+
+    def _settle(self, seq: int, outcome: SettledOutcome, code: str = "") -> None:
+        first = self._history.first
+        count = self._history.drop_through(seq)
+        if not count:
+            return
+        number = self._offset + first
+        epoch, seq = (self.epoch or "", first) if outcome != "unsent" else ("", 0)
+        settled = Settled(self.channel, number, number + count - 1, outcome, epoch, seq, code)
+        if self._settled and _continues(self._settled[-1], settled):
+            previous = self._settled.pop()
+            settled = Settled(
+                self.channel, previous.first, settled.last, outcome, epoch, previous.seq, code
+            )
+        self._settled.append(settled)
+        self._cursor = max(self._cursor, self._history.first)
+
+
+def _continues(earlier: Settled, later: Settled) -> bool:
+    return (
+        earlier.last + 1 == later.first
+        and earlier.outcome == later.outcome
+        and earlier.code == later.code
+        and earlier.epoch == later.epoch
+        and (earlier.outcome == "unsent" or earlier.seq + later.first - earlier.first == later.seq)
+    )

@@ -1,0 +1,96 @@
+"""Positions and channel names: the two coordinates everything else is addressed by.
+
+A position is `(epoch, seq)`: the epoch names one incarnation of a channel's numbering, seq counts
+1, 2, 3 …, and 0 means "before the first". Epoch and seq move as a pair (I15); a seq without its
+epoch means nothing.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from .errors import InvalidChannel, InvalidPosition, NotText
+
+MAX_SEQ = 2**53 - 1
+"""Largest sequence number, id or count on the wire: what a JSON reader can hold exactly."""
+
+MAX_CHANNEL_BYTES = 255
+ME = "@me"
+"""The private channel of one session, as its client names it."""
+
+_EPOCH = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a channel. *Since* a position means after it.
+
+    Attributes:
+        epoch: the incarnation of the numbering, 1-64 of `A-Z a-z 0-9 _ . -`.
+        seq: 0 (before the first message) … 2**53 - 1.
+    """
+
+    epoch: str
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}:{self.seq}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Position":
+        """Read what `str(position)` wrote: `EPOCH:SEQ`.
+
+        Raises:
+            InvalidPosition: the text is not a position.
+        """
+        epoch, colon, digits = text.rpartition(":")
+        plain = digits.isascii() and digits.isdigit() and len(digits) <= 16
+        if not (colon and plain and is_epoch(epoch) and int(digits) <= MAX_SEQ):
+            raise InvalidPosition(
+                f"{text[:80]!r} is not a position; write EPOCH:SEQ, as printed by str(position)"
+            )
+        return cls(epoch, int(digits))
+
+
+Since = Position | Literal["latest", "earliest"]
+"""Where a subscription starts: after a position, at the head, or at the oldest message held."""
+
+
+def is_epoch(text: str) -> bool:
+    """Say whether the text can name an epoch."""
+    return _EPOCH.fullmatch(text) is not None
+
+
+def channel_fault(name: str) -> str | None:
+    """Say what is wrong with a channel name; None: nothing."""
+    if not name:
+        return "a channel name can't be empty"
+    if len(name) > MAX_CHANNEL_BYTES or _CONTROL.search(name):
+        return "a channel name is 1-255 bytes of UTF-8 without control characters"
+    if len(name.encode()) > MAX_CHANNEL_BYTES:
+        return "a channel name is at most 255 bytes of UTF-8"
+    return None
+
+
+def check_text(payload: bytes) -> None:
+    """Refuse a payload that can't be sent as text.
+
+    Raises:
+        NotText: it is not UTF-8.
+    """
+    try:
+        payload.decode()
+    except UnicodeDecodeError as fault:
+        raise NotText(f"the payload is not UTF-8 ({fault.reason}); publish it as bytes") from None
+
+
+def check_channel(name: str) -> None:
+    """Refuse a name the wire could not carry.
+
+    Raises:
+        InvalidChannel: the name is empty, too long, or has control characters.
+    """
+    fault = channel_fault(name)
+    if fault is not None:
+        raise InvalidChannel(f"{name[:80]!r}: {fault}")

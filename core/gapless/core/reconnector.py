@@ -1,0 +1,67 @@
+"""Reconnector: what a client does while it has no link.
+
+Decides, when a link ended, whether and when to try again. The very first try fails at once unless
+`wait` allows for more; after a session has been up once, retries never end unless limited.
+"""
+
+from random import Random
+
+from .backoff import Backoff
+from .closing import CloseClass, Code, Ending
+from .config import Config
+
+FINAL = frozenset({CloseClass.STOP, CloseClass.REFRESH_CREDENTIALS})
+
+
+class Reconnector:
+    """The policy of a client without a link.
+
+    Args:
+        config: backoff settings.
+        rng: the source of jitter.
+        wait: seconds the first connection may be tried for.
+    """
+
+    def __init__(self, config: Config, *, rng: Random, wait: float) -> None:
+        self._backoff = Backoff(
+            base=config.backoff_base,
+            cap=config.backoff_cap,
+            stable_after=config.stable_after,
+            rng=rng,
+            max_attempts=config.max_attempts,
+        )
+        self._rng = rng
+        self._wait = wait
+        self._give_up_at: float | None = None
+
+    def start(self, *, now: float) -> None:
+        """Begin with the first try."""
+        self._give_up_at = now + self._wait
+
+    def connected(self) -> None:
+        """The session has been up: from now on retries go on."""
+        self._give_up_at = None
+
+    def nudge(self) -> None:
+        """The network is back."""
+        self._backoff.nudge()
+
+    def retry_at(
+        self, ending: Ending, *, lived: float, progressed: bool, now: float
+    ) -> float | None:
+        """Say when to try again after a link ended so, or None: never."""
+        if ending.close_class in FINAL:
+            return None
+        if ending.code != Code.FENCED:
+            # Being fenced is a failure: a takeover war between two clients is damped.
+            self._backoff.handle_link_ended(lived=lived, progressed=progressed)
+        if self._backoff.is_exhausted:
+            return None
+        at = now + self._backoff.next_delay(ending.retry_after)
+        if self._give_up_at is None:
+            return at
+        return at if at <= self._give_up_at else None
+
+    def move_at(self, spread: float, *, now: float) -> float:
+        """Say when to move to another link, spread over `spread` seconds."""
+        return now + self._rng.uniform(0.0, spread)

@@ -1,0 +1,350 @@
+"""ServerSession: the hub's end of a session.
+
+It keeps what outlives links — principal, publish cursors (`Intake`), pins (in the channels), lease
+— and, for the present link, a `Reader` for each subscription. Positions are the client's (rule 1).
+Without a link the session waits for its lease, then it is over.
+"""
+
+from random import Random
+from typing import Protocol
+
+from .authorize import Grant
+from .channel import Channel
+from .channels import Channels
+from .closing import Code, Ending
+from .config import Config
+from .errors import TooManyChannels
+from .events import Command
+from .frames import (
+    Ack,
+    Denied,
+    Ended,
+    Frame,
+    Goaway,
+    Hello,
+    Offer,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Welcome,
+)
+from .intake import Intake
+from .lane import Inbound, Lane, Outbound
+from .link import Link
+from .position import ME, channel_fault
+from .reader import Reader
+from .session import Session
+from .states import SessionState, SessionTrigger
+from .violation import Violation
+
+
+class Owner(Protocol):
+    """What a server's session needs of its hub."""
+
+    channels: Channels
+
+    def new_epoch(self) -> str:
+        """Make the name of an epoch."""
+        ...
+
+    def add_reader(self, session: "ServerSession", reader: Reader) -> None:
+        """Wake a session when the channel's head moves."""
+        ...
+
+    def remove_reader(self, reader: Reader) -> None:
+        """Wake it no more."""
+        ...
+
+    def park(self, session: "ServerSession", name: str) -> None:
+        """Say when the store has opened a channel."""
+        ...
+
+    def room_made(self, channel: Channel, now: float) -> None:
+        """A pin moved."""
+        ...
+
+    def session_over(self, session: "ServerSession", now: float) -> None:
+        """The session's lease ran out, or its client closed it."""
+        ...
+
+
+class ServerSession(Session):
+    """A session as its hub drives it.
+
+    Args:
+        number: the session's public id; also the name of its private channel.
+        grant: who it belongs to.
+        hub: channels, epochs and the other sessions.
+        commands, writable: the hub's own, shared.
+    """
+
+    def __init__(
+        self,
+        number: str,
+        grant: Grant,
+        hub: Owner,
+        config: Config,
+        *,
+        rng: Random,
+        commands: list[Command],
+        writable: dict[int, None],
+    ) -> None:
+        super().__init__(config, rng=rng)
+        self.id = number
+        self.grant = grant
+        self._hub = hub
+        self._commands = commands
+        self._writable = writable
+        self._welcome: Welcome | None = None
+        self._goaway: Goaway | None = None
+        self._peer_max_message = config.max_message
+        self._readers: dict[str, Reader] = {}
+        self._ending_readers: dict[Reader, None] = {}
+        self._parked: dict[str, Subscribe] = {}
+        self._denied: dict[int, Subscribed] = {}
+        self._intakes: dict[str, Intake] = {}
+        self._pinned: dict[Channel, None] = {}
+        self._last_offer = 0
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether its readers have been sent all there is and its publishes are answered."""
+        readers = all(reader.is_caught_up for reader in self._readers.values())
+        return readers and not any(intake.held_bytes for intake in self._intakes.values())
+
+    # commands of the hub
+
+    def attach(self, link: Link, hello: Hello, welcome: Welcome, *, now: float) -> None:
+        """Carry on over a link that has its verdict; the link before it is fenced off."""
+        now = self._clamp(now)
+        if self._link is not None:
+            self.close_link(Ending(Code.FENCED, "another connection took the session over"), now)
+        link.attach()
+        self._link = link
+        self._arm(link)
+        self._timers.set("lease", None)
+        self._advance(SessionTrigger.ATTACH)
+        self._peer_max_message = hello.max_message
+        self._welcome = welcome
+        self._mark_writable(link)
+
+    def close_link(self, ending: Ending, now: float) -> None:
+        """Close the present link, if there is one; the session goes on."""
+        if self._link is not None:
+            self._end_link(self._link, ending, now)
+
+    def go_away(self, within: float, spread: float) -> None:
+        """Tell the client to move."""
+        self._goaway = Goaway(int(within * 1000), int(spread * 1000))
+        self._mark_writable(self._link)
+
+    def head_moved(self, reader: Reader) -> None:
+        """There is something new to read."""
+        self._sending[reader] = None
+        self._mark_writable(self._link)
+
+    def channel_opened(self, name: str, now: float) -> None:
+        """The store has opened a channel that was asked for."""
+        parked = self._parked.pop(name, None)
+        if parked is not None:
+            self._receive_subscribe(parked, now)
+
+    def start_over(self, reader: Reader) -> None:
+        """The channel has a new epoch: the client subscribes again and is told."""
+        self._drop_reader(reader)
+        reader.end("epoch", again=True)
+        self._ending_readers[reader] = None
+        self._touch(reader)
+
+    def intake_changed(self, intake: Intake) -> None:
+        """The store has answered."""
+        if self._link is not None:
+            self._touch(intake)
+
+    def end(self, now: float) -> None:
+        """Let go of pins, cursors, link and lease: the session is over."""
+        if self.state is not SessionState.CLOSED:
+            self._advance(SessionTrigger.END)
+        self.close_link(Ending(Code.DONE, "the session is over"), now)
+        self._timers.set("lease", None)
+        for intake in self._intakes.values():
+            self._hub.channels.abandon(intake)
+        self._intakes.clear()
+        for channel in self._pinned:
+            channel.unpin(self)
+            self._hub.room_made(channel, now)
+        self._pinned.clear()
+
+    # for Session
+
+    def _next_announcement(self, now: float) -> Frame | None:
+        if self._welcome is not None:
+            welcome, self._welcome = self._welcome, None
+            return welcome
+        if self._goaway is not None:
+            goaway, self._goaway = self._goaway, None
+            return goaway
+        if self._denied:
+            return self._denied.pop(next(iter(self._denied)))
+        return None
+
+    def _receive_role_frame(self, link: Link, frame: Frame, now: float) -> None:
+        self._check_attached(link, frame)
+        if isinstance(frame, Subscribe):
+            self._receive_subscribe(frame, now)
+        elif isinstance(frame, Unsubscribe):
+            self._receive_unsubscribe(frame, now)
+        elif isinstance(frame, Offer):
+            self._receive_offer(frame, now)
+        else:
+            super()._receive_role_frame(link, frame, now)
+
+    def _receive_subscribe(self, frame: Subscribe, now: float) -> None:
+        name = self.id if frame.channel == ME else frame.channel
+        before = self._readers.get(frame.channel)
+        if before is not None:
+            self._drop_reader(before)
+        self._parked.pop(name, None)
+        code = self._subscribe_fault(frame)
+        if code is not None:
+            self._deny(frame, code)
+            return
+        try:
+            channel = self._hub.channels.open(name, now=now)
+        except TooManyChannels:
+            self._deny(frame, "full")
+            return
+        if channel is None:
+            self._parked[name] = frame
+            self._hub.park(self, name)
+            return
+        reader = Reader(
+            channel,
+            self,
+            frame,
+            pins=self.grant.may_pin,
+            max_message=self._peer_max_message,
+        )
+        self._readers[frame.channel] = reader
+        self._hub.add_reader(self, reader)
+        self._touch(reader)
+
+    def _subscribe_fault(self, frame: Subscribe) -> str | None:
+        if channel_fault(frame.channel) is not None:
+            return "invalid"
+        if frame.channel.startswith("@") and frame.channel != ME:
+            return "forbidden"
+        if len(self._readers) + len(self._parked) >= self.config.max_channels:
+            return "too many channels"
+        return None
+
+    def _deny(self, frame: Subscribe, code: str) -> None:
+        if len(self._denied) >= self.config.max_channels:
+            raise Violation("subscribes without reading the answers", Code.POLICY)
+        self._denied[frame.request] = Subscribed(frame.request, 0, "-", 1, 0, None, Denied(code))
+        self._mark_writable(self._link)
+
+    def _receive_unsubscribe(self, frame: Unsubscribe, now: float) -> None:
+        for name, parked in self._parked.items():
+            if parked.request == frame.request:
+                del self._parked[name]
+                return
+        for reader in self._readers.values():
+            if reader.request == frame.request:
+                self._drop_reader(reader)
+                reader.end("unsubscribed", again=False)
+                self._ending_readers[reader] = None
+                reader.channel.unpin(self)
+                self._pinned.pop(reader.channel, None)
+                self._touch(reader)
+                self._hub.room_made(reader.channel, now)
+                return
+
+    def _receive_offer(self, frame: Offer, now: float) -> None:
+        if frame.id <= self._last_offer:
+            raise Violation(f"offer {frame.id} is not newer than {self._last_offer}")
+        self._last_offer = frame.id
+        if channel_fault(frame.channel) is not None:
+            raise Violation("offer of a channel name that can't be")
+        intake = self._intakes.get(frame.channel)
+        if intake is None:
+            if len(self._intakes) >= self.config.max_channels:
+                raise Violation("publishes to too many channels", Code.POLICY)
+            intake = Intake(
+                frame.channel,
+                self.id,
+                window=self.config.window,
+                new_epoch=self._hub.new_epoch,
+            )
+            if frame.channel.startswith("@"):
+                intake.forbidden = "forbidden"
+            self._intakes[frame.channel] = intake
+        self._inbound.pop(intake.id, None)
+        self._inbound[frame.id] = intake
+        self._inbound_given.add(frame.id)
+        intake.receive_offer(frame, now=now)
+        self._received(intake, now)
+
+    def _received(self, lane: Inbound, now: float) -> None:
+        assert isinstance(lane, Intake)
+        try:
+            self._hub.channels.serve(lane, now=now)
+        except TooManyChannels as full:
+            raise Violation(str(full), Code.TRY_LATER) from full
+
+    def _acknowledged(self, lane: Outbound, frame: Ack, now: float) -> None:
+        assert isinstance(lane, Reader)
+        if lane.channel.ack(self, frame.seq, now=now):
+            self._hub.room_made(lane.channel, now)
+
+    def _spoke(self, lane: Lane, frame: Frame) -> None:
+        if isinstance(frame, Subscribed):
+            assert isinstance(lane, Reader)
+            self._outbound[frame.id] = lane
+            self._outbound_given.add(frame.id)
+            if frame.pin is not None:
+                self._pinned[lane.channel] = None
+        elif isinstance(frame, Ended):
+            assert isinstance(lane, Reader)
+            self._ending_readers.pop(lane, None)
+
+    def _rested(self, lane: Lane, now: float) -> None:
+        if isinstance(lane, Reader):
+            after = lane.next_read()
+            if after is not None:
+                self._hub.channels.read(lane, after, now=now)
+
+    def _peer_closed(self, link: Link, ending: Ending, now: float) -> None:
+        super()._peer_closed(link, ending, now)
+        if ending.code == Code.DONE:
+            self._hub.session_over(self, now)
+
+    def _link_ended(self, link: Link, ending: Ending, now: float) -> None:
+        for reader in list(self._readers.values()):
+            self._drop_reader(reader)
+        self._ending_readers.clear()
+        self._parked.clear()
+        self._denied.clear()
+        self._last_offer = 0
+        self._welcome = self._goaway = None
+        if self.state is SessionState.UP and self._link is None:
+            self._advance(SessionTrigger.DETACH)
+            self._timers.set("lease", now + self.config.lease)
+
+    def _handle_timer(self, name: str, now: float) -> None:
+        if name == "lease" and self.state is SessionState.DOWN:
+            self._hub.session_over(self, now)
+
+    def _lanes(self) -> list[Lane]:
+        return list(self._intakes.values())
+
+    # internals
+
+    def _drop_reader(self, reader: Reader) -> None:
+        if self._readers.get(reader.name) is reader:
+            del self._readers[reader.name]
+        if self._outbound.get(reader.channel.id) is reader:
+            del self._outbound[reader.channel.id]
+        self._speaking.pop(reader, None)
+        self._sending.pop(reader, None)
+        self._hub.remove_reader(reader)

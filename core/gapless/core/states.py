@@ -1,0 +1,104 @@
+"""The states of a session and of a link, and every transition between them.
+
+Two small machines, each one enum and one table, the same for client and server: a link is one
+connection; a session survives links. A pair that the table doesn't name can't happen: `advance`
+treats it as a bug of ours, never of the peer's, because what the peer sends is checked before.
+"""
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TypeVar
+
+
+class SessionState(enum.Enum):
+    """Where a session is."""
+
+    NEW = "new"
+    DOWN = "down"
+    UP = "up"
+    LEAVING = "leaving"
+    CLOSED = "closed"
+
+
+class SessionTrigger(enum.Enum):
+    """What moves a session."""
+
+    START = "start"
+    ATTACH = "attach"
+    DETACH = "detach"
+    LEAVE = "leave"
+    END = "end"
+
+
+class LinkState(enum.Enum):
+    """Where a link is."""
+
+    OPENING = "opening"
+    GREETING = "greeting"
+    ATTACHED = "attached"
+    CLOSING = "closing"
+    ENDED = "ended"
+
+
+class LinkTrigger(enum.Enum):
+    """What moves a link."""
+
+    OPEN = "open"
+    ATTACH = "attach"
+    CLOSE = "close"
+    END = "end"
+
+
+S, SX = SessionState, SessionTrigger
+SESSION: Mapping[tuple[SessionState, SessionTrigger], SessionState] = MappingProxyType(
+    {
+        # A client starts without a link; a server's session begins with its first one.
+        (S.NEW, SX.START): S.DOWN,
+        (S.NEW, SX.ATTACH): S.UP,
+        (S.NEW, SX.LEAVE): S.LEAVING,
+        (S.NEW, SX.END): S.CLOSED,
+        (S.DOWN, SX.ATTACH): S.UP,
+        (S.DOWN, SX.LEAVE): S.LEAVING,
+        (S.DOWN, SX.END): S.CLOSED,
+        # UP + ATTACH: a takeover, the newest link wins.
+        (S.UP, SX.ATTACH): S.UP,
+        (S.UP, SX.DETACH): S.DOWN,
+        (S.UP, SX.LEAVE): S.LEAVING,
+        (S.UP, SX.END): S.CLOSED,
+        # LEAVING takes no new work and still needs links to settle the old.
+        (S.LEAVING, SX.ATTACH): S.LEAVING,
+        (S.LEAVING, SX.DETACH): S.LEAVING,
+        (S.LEAVING, SX.LEAVE): S.LEAVING,
+        (S.LEAVING, SX.END): S.CLOSED,
+        (S.CLOSED, SX.LEAVE): S.CLOSED,
+        (S.CLOSED, SX.END): S.CLOSED,
+    }
+)
+
+L, LX = LinkState, LinkTrigger
+LINK: Mapping[tuple[LinkState, LinkTrigger], LinkState] = MappingProxyType(
+    {
+        (L.OPENING, LX.OPEN): L.GREETING,
+        (L.OPENING, LX.CLOSE): L.ENDED,
+        (L.OPENING, LX.END): L.ENDED,
+        (L.GREETING, LX.ATTACH): L.ATTACHED,
+        (L.GREETING, LX.CLOSE): L.CLOSING,
+        (L.GREETING, LX.END): L.ENDED,
+        (L.ATTACHED, LX.CLOSE): L.CLOSING,
+        (L.ATTACHED, LX.END): L.ENDED,
+        # CLOSING: one last `close` frame is to be sent, nothing is heard any more.
+        (L.CLOSING, LX.CLOSE): L.CLOSING,
+        (L.CLOSING, LX.END): L.ENDED,
+        (L.ENDED, LX.CLOSE): L.ENDED,
+        (L.ENDED, LX.END): L.ENDED,
+    }
+)
+
+State = TypeVar("State", bound=enum.Enum)
+Trigger = TypeVar("Trigger", bound=enum.Enum)
+
+
+def advance(table: Mapping[tuple[State, Trigger], State], state: State, trigger: Trigger) -> State:
+    """Look up where a trigger leads."""
+    return table[state, trigger]

@@ -1,0 +1,1 @@
+"""The tests of gapless. A package, so that `python -m tests.…` means this one."""

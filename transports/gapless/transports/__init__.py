@@ -1,0 +1,36 @@
+"""Sans-IO wires: bytes ⇄ frames, with the limits a hostile peer needs (design section 2).
+
+A `Wire` is one byte stream. Feed it what the socket gives, write what it hands out, wake it at its
+deadline: it reads no clock, opens nothing, and never raises because of the peer.
+
+- `WebSocketClient`, `WebSocketServer`: RFC 6455 on wsproto, no compression, checked Origin;
+- `MemoryWire`: length-prefixed frames over any connected stream;
+- `JsonCodec`, `MsgpackCodec`: what a frame looks like on them;
+- `Limits`, `OriginPolicy`: what a peer is granted.
+"""
+
+from .codec import Codec, JsonCodec, MsgpackCodec, default_codecs
+from .codec_convert import CodecError
+from .limits import Limits
+from .memory import MemoryWire
+from .origin import OriginPolicy
+from .websocket import WebSocketClient, WebSocketServer
+from .wire import FrameReceived, Wire, WireEnded, WireEvent, WireOpened
+
+__all__ = [
+    "Codec",
+    "CodecError",
+    "FrameReceived",
+    "JsonCodec",
+    "Limits",
+    "MemoryWire",
+    "MsgpackCodec",
+    "OriginPolicy",
+    "WebSocketClient",
+    "WebSocketServer",
+    "Wire",
+    "WireEnded",
+    "WireEvent",
+    "WireOpened",
+    "default_codecs",
+]
