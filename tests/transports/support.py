@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
@@ -174,24 +175,33 @@ def cuts(data: bytes) -> st.SearchStrategy[list[bytes]]:
     return places.map(lambda chosen: cut(data, chosen))
 
 
-def outcome(
-    make: Callable[[], Wire], pieces: Sequence[bytes], *, hang_up: bool = True
-) -> tuple[list[WireEvent], bytes]:
-    """What a fresh wire makes of the pieces, and all that it answers at the end."""
+@dataclass(frozen=True)
+class Outcome:
+    """What a fresh wire makes of the bytes it is fed, and how it then stands."""
+
+    events: list[WireEvent]
+    answer: bytes | int
+    held: int
+    deadline: float | None
+    after_the_end: list[WireEvent]
+
+
+def outcome(make: Callable[[], Wire], pieces: Sequence[bytes]) -> Outcome:
+    """Feed the pieces, then the end of the stream. Of a masked answer only the length counts."""
     wire = make()
     events = feed(wire, pieces)
-    if hang_up:
-        events += wire.receive_data(b"", now=0.0)
-    return events, wire.data_to_send()
+    deadline, held, answer = wire.next_deadline(), wire.buffered(), wire.data_to_send()
+    shown = len(answer) if isinstance(wire, WebSocketClient) else answer
+    return Outcome(events, shown, held, deadline, wire.receive_data(b"", now=0.0))
 
 
 def same_however_cut(make: Callable[[], Wire], data: bytes) -> list[WireEvent]:
-    """Assert P9 for whole, byte by byte, halves and pairs; return the events."""
+    """Assert P9 for whole, byte by byte, halves and pairs; return the events, the end included."""
     whole = outcome(make, [data])
     ways = [bytewise(data), cut(data, [len(data) // 2]), cut(data, range(0, len(data), 2))]
     for pieces in ways:
         assert outcome(make, pieces) == whole
-    return whole[0]
+    return [*whole.events, *whole.after_the_end]
 
 
 def ending_of(events: Sequence[WireEvent]) -> Ending:

@@ -37,11 +37,11 @@ def allow_anyone_unpinned(credentials: str | None) -> Grant | None:
 
 
 def shared_token(token: str) -> Verifier:
-    """Accept those who show the token, and let them pin. Compared in constant time."""
+    """Accept those who show the token; nobody may pin. Compared in constant time."""
     expected = token.encode()
 
     def verify(credentials: str | None) -> Grant | None:
         shown = (credentials or "").encode("utf-8", "surrogatepass")
-        return Grant("token", may_pin=True) if hmac.compare_digest(shown, expected) else None
+        return Grant("token") if hmac.compare_digest(shown, expected) else None
 
     return verify

@@ -45,6 +45,13 @@ class News:
         self.settled: dict[object, None] = {}
         self.blocked: dict[Channel, None] = {}
 
+    @property
+    def is_any(self) -> bool:
+        """Whether there is anything to pass on."""
+        return bool(self.opened or self.restarted or self.moved or self.fetched) or bool(
+            self.touched or self.settled or self.blocked
+        )
+
 
 @dataclass(slots=True)
 class Work:

@@ -4,6 +4,8 @@ Subscriptions and their positions are the client's: it sends them again on every
 resume costs a subscription nothing (rule 1). Publishing goes through one outbox a channel.
 """
 
+from collections import Counter
+from dataclasses import dataclass
 from itertools import count
 from random import Random
 
@@ -33,6 +35,34 @@ BATCH_CHARGE = 2 * BATCH_BYTES
 """Bytes of credit one batch may overshoot, at most, unless it is one larger message."""
 
 
+@dataclass(frozen=True, slots=True)
+class SessionStats:
+    """What happened in a session so far.
+
+    Attributes:
+        links: connections that carried it.
+        resumes: those on which the server still had it.
+        received: messages that arrived in order, once.
+        taken: of these, what the application has taken.
+        duplicates: messages that came again and were dropped.
+        lost: messages reported lost.
+        gaps: holes seen on a live link, each repaired by subscribing again.
+        published, accepted: messages handed over, and how many of them are accepted.
+        round_trip: seconds a ping last took, or None.
+    """
+
+    links: int
+    resumes: int
+    received: int
+    taken: int
+    duplicates: int
+    lost: int
+    gaps: int
+    published: int
+    accepted: int
+    round_trip: float | None
+
+
 class ClientSession(Dialer):
     """A session as its client drives it.
 
@@ -59,6 +89,7 @@ class ClientSession(Dialer):
         self._subscriptions: dict[str, Subscription] = {}
         self._leaving: dict[Subscription, None] = {}
         self._outboxes: dict[str, Outbox] = {}
+        self._departed: Counter[str] = Counter()
 
     @property
     def subscriptions(self) -> list[Subscription]:
@@ -80,6 +111,22 @@ class ClientSession(Dialer):
     def is_settled(self) -> bool:
         """Whether every published message has ended in one of the four ways."""
         return all(outbox.is_settled for outbox in self._outboxes.values())
+
+    def stats(self) -> SessionStats:
+        """Count what happened so far."""
+        counts = sum((sub.counts() for sub in self._subscriptions.values()), self._departed)
+        return SessionStats(
+            links=self.links,
+            resumes=self.resumes,
+            received=counts["received"],
+            taken=counts["taken"],
+            duplicates=counts["duplicates"],
+            lost=counts["lost"],
+            gaps=counts["gaps"],
+            published=sum(outbox.published for outbox in self._outboxes.values()),
+            accepted=sum(outbox.accepted for outbox in self._outboxes.values()),
+            round_trip=self.round_trip,
+        )
 
     # commands
 
@@ -113,6 +160,7 @@ class ClientSession(Dialer):
         if self._subscriptions.get(subscription.channel) is not subscription:
             return
         del self._subscriptions[subscription.channel]
+        self._departed += subscription.counts()
         if subscription.id is not None:
             self._inbound.pop(subscription.id, None)
         subscription.leave()

@@ -94,6 +94,11 @@ class Hub:
         """Whether a drain is over: no link is left."""
         return self._draining is not None and not self.links
 
+    @property
+    def has_output(self) -> bool:
+        """Whether `next_writable` might name a link."""
+        return bool(self._writable) or self.channels.news.is_any
+
     # inputs
 
     def handle_link_opened(self, link: int, *, now: float) -> None:

@@ -41,6 +41,13 @@ class LocalReader:
         fresh = self._cursor < self.channel.head or self._caught_up_at is not None
         return bool(self._markers) or fresh or self._epoch != self.channel.epoch
 
+    @property
+    def is_at_message(self) -> bool:
+        """Whether a message, not a marker, is to be taken next."""
+        held = self.channel.history.first <= self._cursor + 1 <= self.channel.head
+        marked = self._caught_up_at is not None and self._cursor >= self._caught_up_at
+        return held and not marked and not self._markers and self._epoch == self.channel.epoch
+
     def next_event(self, *, now: float) -> ChannelEvent | None:
         """Take the next message or marker; None if there is none."""
         channel = self.channel

@@ -49,6 +49,7 @@ class Outbox:
         self.phase = OfferPhase.IDLE
         self.id = 0
         self.epoch: str | None = None
+        self.accepted = 0
         self._ids = ids
         self._history = History(
             max_messages=config.history_messages, max_bytes=config.history_bytes
@@ -211,6 +212,8 @@ class Outbox:
         count = self._history.drop_through(seq)
         if not count:
             return
+        if outcome == "accepted":
+            self.accepted += count
         number = self._offset + first
         epoch, seq = (self.epoch or "", first) if outcome != "unsent" else ("", 0)
         settled = Settled(self.channel, number, number + count - 1, outcome, epoch, seq, code)

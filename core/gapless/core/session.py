@@ -60,6 +60,11 @@ class Session:
         """Seconds a ping last took on the present link, or None."""
         return None if self._link is None else self._link.round_trip
 
+    @property
+    def has_output(self) -> bool:
+        """Whether `next_writable` would name a link."""
+        return bool(self._writable)
+
     # inputs
 
     def receive_bytes(self, link: int, *, now: float) -> None:

@@ -11,6 +11,7 @@ link and a shed inbox all lead to WANTED, and the answer says what can't be had 
 """
 
 import enum
+from collections import Counter
 from collections.abc import Iterator
 
 from .ack import AckPolicy
@@ -93,20 +94,16 @@ class Subscription:
         """Charged bytes received and not yet taken."""
         return self._receiver.held_bytes
 
-    @property
-    def duplicates(self) -> int:
-        """Messages that came again and were dropped."""
-        return self._receiver.duplicates
-
-    @property
-    def lost(self) -> int:
-        """Messages known to be lost."""
-        return self._receiver.lost
-
-    @property
-    def taken_messages(self) -> int:
-        """Messages the application has taken."""
-        return self._receiver.taken_messages
+    def counts(self) -> Counter[str]:
+        """Count messages received, taken, lost and dropped as duplicates, and gaps."""
+        receiver = self._receiver
+        return Counter(
+            received=receiver.taken_messages + receiver.held_messages,
+            taken=receiver.taken_messages,
+            duplicates=receiver.duplicates,
+            lost=receiver.lost,
+            gaps=self.gaps,
+        )
 
     @property
     def is_ready(self) -> bool:

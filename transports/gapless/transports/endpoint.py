@@ -57,6 +57,11 @@ class Machine(Protocol):
         """Take the next command."""
         ...
 
+    @property
+    def has_output(self) -> bool:
+        """Whether a link has come to have something to send."""
+        ...
+
     def next_writable(self) -> int | None:
         """Take the next link with something to send."""
         ...
@@ -90,6 +95,11 @@ class Endpoint(Generic[M]):
     def links(self) -> int:
         """Links whose socket the driver still holds."""
         return len(self._wires)
+
+    @property
+    def has_output(self) -> bool:
+        """Whether `next_writable` would name a link."""
+        return bool(self._writable) or self.machine.has_output
 
     # inputs
 

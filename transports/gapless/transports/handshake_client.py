@@ -6,7 +6,7 @@ not followed. Data right behind a good answer belongs to the WebSocket.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from wsproto import ConnectionType, WSConnection
@@ -90,8 +90,13 @@ class ClientHandshake:
         match events:
             case [AcceptConnection() as event, *_]:
                 return self._accept(event, read.rest)
-            case [RejectConnection() as event, *_]:
-                return self._refuse(event, read.rest)
+            case [RejectConnection() as event, *more]:
+                headers = _first_values(event)
+                self._refusal = _ending(event.status_code, headers)
+                if not headers.get(b"content-type", "").lower().startswith("text/plain"):
+                    return self._declined()
+                said = self._note(more, failure)
+                return self._collect(read.rest) if said is None and read.rest else said
             case _:
                 words = "it is no answer" if failure is None else failure.words
                 return _not_gapless(f"the server's handshake is invalid: {words}")
@@ -122,16 +127,11 @@ class ClientHandshake:
             return _not_gapless("the server speaks WebSocket, but not gapless")
         return Accepted(connection, codec, self._target, b"", rest)
 
-    def _refuse(self, event: RejectConnection, rest: bytes) -> Declined | None:
-        headers = {name: value.decode("latin-1") for name, value in reversed(event.headers)}
-        self._refusal = _ending(event.status_code, headers)
-        if not headers.get(b"content-type", "").lower().startswith("text/plain"):
-            return self._declined()
-        return self._collect(rest)
-
     def _collect(self, data: bytes) -> Declined | None:
+        return self._note(*self._feed(data))
+
+    def _note(self, events: Sequence[Event], failure: Failure | None) -> Declined | None:
         """Keep the first bytes of what a refusing server says."""
-        events, failure = self._feed(data) if data else ([], None)
         done = failure is not None
         for event in events:
             if isinstance(event, RejectData):
@@ -161,6 +161,10 @@ def _head_fault(head: bytes) -> str | None:
         if names.count(name) > 1:
             return f"it has two {name.decode()} headers"
     return None
+
+
+def _first_values(event: RejectConnection) -> dict[bytes, str]:
+    return {name: value.decode("latin-1") for name, value in reversed(event.headers)}
 
 
 def _ending(status: int, headers: Mapping[bytes, str]) -> Ending:

@@ -14,15 +14,13 @@ from dataclasses import dataclass
 
 from wsproto.connection import Connection, ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
+from wsproto.frame_protocol import CloseReason
 
 from gapless.core.closing import Code
 
 from .contain import Failure, contained
 from .frame_scout import Fault, FrameScout, Opcode
 from .limits import Limits
-
-NO_STATUS = 1005
-"""What a close frame without a code counts as; never on the wire (RFC 6455 section 7.4.1)."""
 
 MAX_REASON = 123
 """Bytes of a close reason."""
@@ -66,6 +64,7 @@ class MessageStream:
         )
         self._parts = bytearray()
         self._pong: bytes | None = None
+        self._is_closing = False
 
     @property
     def held(self) -> int:
@@ -105,14 +104,20 @@ class MessageStream:
         return self._answer(pong)
 
     def close(self, code: int, reason: str) -> bytes:
-        """Frame a close. A code that may not be sent becomes 1001, a long reason is cut."""
+        """Frame a close. A code that may not be sent becomes 1001, a long reason is cut.
+
+        Messages that still come are thrown away.
+        """
+        self._is_closing = True
+        self._parts.clear()
         words = reason.encode("utf-8", "replace")[:MAX_REASON].decode("utf-8", "ignore")
         code = code if code in _SENDABLE else Code.GOING_AWAY
         return self._answer(CloseConnection(code=code, reason=words))
 
     def close_reply(self, code: int) -> bytes:
-        """Answer the peer's close with its own code."""
-        return self._answer(CloseConnection(code=code))
+        """Answer the peer's close with its own code, or with none if it gave none."""
+        none = CloseReason.NO_STATUS_RCVD
+        return self._answer(CloseConnection(code=none if code == none else code))
 
     def _feed(self, data: bytes) -> list[Whole | PeerClosed | Fault]:
         items: list[Whole | PeerClosed | Fault] = []
@@ -147,6 +152,8 @@ class MessageStream:
         return None
 
     def _join(self, part: bytes | bytearray, finished: bool, *, is_text: bool) -> Whole | None:
+        if self._is_closing:
+            return None
         if finished and not self._parts:
             return Whole(part, is_text)
         self._parts += part

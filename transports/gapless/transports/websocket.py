@@ -234,6 +234,8 @@ class _WebSocket:
     def _end(self, phase: _Phase, now: float) -> None:
         self._phase = phase
         self._handshake = None
+        if phase is not _Phase.CLOSING:
+            self._stream = None
         self._clock.stop()
         self._deadline = now + self._limits.close_timeout
 

@@ -4,7 +4,7 @@ import ipaddress
 import os
 import socket
 
-from .console import USAGE, CommandError
+from .outcome import USAGE, CommandError
 
 Address = tuple[str, int]
 

@@ -14,7 +14,8 @@ import typer
 from gapless.core.errors import GaplessError
 
 from .addresses import parse_address
-from .console import FAILED, INTERRUPTED, CommandError, say
+from .console import say
+from .outcome import FAILED, INTERRUPTED, CommandError
 from .running import run
 from .weather import CHUNK, CUT_EVERY, STALL, Forecast
 

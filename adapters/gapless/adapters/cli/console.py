@@ -14,41 +14,21 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+from gapless.adapters.errors import printable
 
 LINES_A_SECOND = 10
-
-
-class CommandError(Exception):
-    """A command can't go on: one line that says what and what to do, and the exit code."""
-
-    def __init__(self, text: str, code: int = FAILED) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-def is_plain(character: str) -> bool:
-    """Say whether a character may reach a terminal as it is."""
-    return character.isprintable() or character == "\t"
-
-
-def escape(text: str) -> str:
-    """Replace what could steer a terminal (control, direction, invisible) by `\\x1b` and so on."""
-    if text.isprintable():
-        return text
-    return "".join(
-        c if is_plain(c) else c.encode("unicode_escape", "backslashreplace").decode() for c in text
-    )
+"""How often a live line changes."""
 
 
 def escape_line(payload: bytes) -> bytes:
-    """Make a message fit for a terminal: not UTF-8 and control characters are escaped."""
-    return escape(payload.decode("utf-8", "backslashreplace")).encode("utf-8", "backslashreplace")
+    """Make a message fit for a terminal: what isn't UTF-8 or printable is escaped, but tabs."""
+    text = payload.decode("utf-8", "backslashreplace")
+    return "\t".join(printable(part) for part in text.split("\t")).encode()
 
 
 def say(text: str) -> None:
     """Write one line to standard error, escaped."""
-    print(escape(text), file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def write_json(result: Mapping[str, object]) -> None:
@@ -73,7 +53,7 @@ class LiveLine:
     def update(self, text: str) -> None:
         """Show this instead."""
         if self._live is not None:
-            line = Text(escape(text), no_wrap=True, overflow="ellipsis")
+            line = Text(printable(text), no_wrap=True, overflow="ellipsis")
             self._live.update(line, refresh=True)
 
     def __enter__(self) -> Self:

@@ -4,8 +4,9 @@ import time
 from importlib.metadata import version
 
 from .addresses import Address, spell_address, spell_os_error
-from .console import CommandError, LiveLine, say, write_json
+from .console import LiveLine, say, write_json
 from .netproxy import NetProxy
+from .outcome import CommandError
 from .running import Stop, following
 from .weather import Forecast
 

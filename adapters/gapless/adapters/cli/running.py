@@ -12,7 +12,8 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from .console import INTERRUPTED, LINES_A_SECOND, OK, CommandError, LiveLine
+from .console import LINES_A_SECOND, LiveLine
+from .outcome import INTERRUPTED, OK, CommandError
 
 T = TypeVar("T")
 
@@ -81,7 +82,8 @@ def run(command: Callable[[Stop], Coroutine[Any, Any, int]]) -> int:
         stop = Stop()
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
-            loop.add_signal_handler(number, stop.handle_signal, number)
+            with contextlib.suppress(NotImplementedError):  # Windows: ctrl-C ends at once
+                loop.add_signal_handler(number, stop.handle_signal, number)
         return await command(stop)
 
     try:

@@ -1,0 +1,179 @@
+"""gapless on asyncio: `connect` and `serve`.
+
+async with connect("ws://127.0.0.1:8765/") as session:
+    async with session.subscribe("campaign/42", since="earliest") as messages:
+        async for message in messages:
+            print(message.text)
+"""
+
+import secrets
+import ssl as tls
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from random import Random
+
+from gapless.core.authorize import Verifier, allow_anyone, allow_anyone_unpinned, shared_token
+from gapless.core.client import ClientSession, SessionStats
+from gapless.core.config import Config
+from gapless.core.events import CaughtUp, Closed, LinkDown, LinkUp, Lost, Message, Reset
+from gapless.core.hub import Hub
+from gapless.core.position import Position
+from gapless.transports import (
+    Limits,
+    OriginPolicy,
+    WebSocketClient,
+    WebSocketServer,
+    default_codecs,
+)
+from gapless.transports.wire import Wire
+
+from ..dialing import is_loopback, parse_url, tls_context
+from ..errors import (
+    Busy,
+    ConnectError,
+    MessagesLost,
+    NotSent,
+    PublishFailed,
+    PublishRefused,
+    PublishUnknown,
+    SessionClosed,
+    StreamReset,
+    SubscribeRefused,
+)
+from ..ledger import Receipt
+from .server import Server, ServerSubscription
+from .session import Publisher, Session, Subscription
+
+__all__ = [
+    "Busy",
+    "CaughtUp",
+    "Closed",
+    "Config",
+    "ConnectError",
+    "LinkDown",
+    "LinkUp",
+    "Lost",
+    "Message",
+    "MessagesLost",
+    "NotSent",
+    "Position",
+    "PublishFailed",
+    "PublishRefused",
+    "PublishUnknown",
+    "Publisher",
+    "Receipt",
+    "Reset",
+    "Server",
+    "ServerSubscription",
+    "Session",
+    "SessionClosed",
+    "SessionStats",
+    "StreamReset",
+    "SubscribeRefused",
+    "Subscription",
+    "connect",
+    "serve",
+]
+
+
+@asynccontextmanager
+async def connect(
+    url: str,
+    *,
+    config: Config | None = None,
+    token: str | None = None,
+    wait: float = 0.0,
+    ssl: tls.SSLContext | None = None,
+    resume: str | None = None,
+) -> AsyncGenerator[Session, None]:
+    """Connect, and stay connected until the block is left.
+
+    Leaving it normally waits up to `config.close_timeout` seconds for everything published to be
+    settled; leaving it by an exception doesn't wait.
+
+    Args:
+        url: `ws://HOST:PORT/PATH` or `wss://…`.
+        config: settings; default `Config.production()`.
+        token: shown to the server as credentials.
+        wait: seconds to keep trying for the first connection; 0: one try. Later ones go on.
+        ssl: TLS settings for `wss://`; default: the platform's, which verify the certificate.
+        resume: `session_token` of an earlier session, to carry it on.
+
+    Raises:
+        ConnectError: no connection came about; it says why and what to do.
+        ConfigError: an argument can't be.
+    """
+    settings = config or Config.production()
+    address = parse_url(url)
+    limits = Limits(handshake_timeout=settings.connect_timeout)
+    codecs = default_codecs(settings.max_message)
+
+    def new_wire(now: float) -> Wire:
+        host, target = address.host_header, address.target
+        return WebSocketClient(host, target, codecs, now=now, limits=limits)
+
+    core = ClientSession(settings, rng=Random(), credentials=token, token=resume, wait=wait)
+    session = Session(core, address, new_wire, tls_context(address, ssl))
+    try:
+        refused = await session.open()
+        if refused is not None:
+            raise ConnectError(url, refused)
+        yield session
+    except BaseException:
+        await session.close(timeout=0.0)
+        raise
+    await session.close()
+
+
+@asynccontextmanager
+async def serve(
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    config: Config | None = None,
+    token: str | None = None,
+    ssl: tls.SSLContext | None = None,
+    origins: tuple[str, ...] = (),
+) -> AsyncGenerator[Server, None]:
+    """Serve until the block is left; then every client gets what it lacks, and is sent away.
+
+    Readers may hold back rotation (design 7) where nobody but this machine can connect and no token
+    is asked for.
+
+    Args:
+        host: the address to listen on.
+        port: the port; 0: any, see `server.port`.
+        config: settings; default `Config.production("hub")`.
+        token: what clients must show; None: everybody may connect.
+        ssl: TLS settings with a certificate, for `wss://`.
+        origins: web origins whose pages may connect, such as "https://example.com".
+
+    Raises:
+        OSError: the address can't be listened on.
+    """
+    settings = config or Config.production("hub")
+    limits = Limits()
+    codecs = default_codecs(settings.max_message)
+    policy = OriginPolicy(origins)
+
+    def new_wire(now: float) -> Wire:
+        return WebSocketServer(codecs, now=now, policy=policy, limits=limits)
+
+    verify: Verifier
+    if token is not None:
+        verify = shared_token(token)
+    else:
+        verify = allow_anyone if is_loopback(host) else allow_anyone_unpinned
+    hub = Hub(settings, rng=Random(), new_token=_new_token, verify=verify)
+    server = Server(hub, new_wire)
+    await server.open(host, port, ssl)
+    try:
+        yield server
+    except BaseException:
+        await server.close(timeout=0.0)
+        raise
+    await server.close()
+
+
+def _new_token() -> str:
+    return secrets.token_urlsafe(32)

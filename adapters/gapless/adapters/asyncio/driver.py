@@ -1,0 +1,239 @@
+"""The asyncio driver: dial, accept, pump, timer. All decisions are the endpoint's.
+
+One driver serves one endpoint: a client's session, with a link or two, or a server's hub, with
+thousands. `pump` is the whole of it: carry out commands, write what can be written, tell the owner,
+set the timer. It runs after every input, in the event loop's own callbacks.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic
+
+from gapless.core.closing import Code, Ending
+from gapless.core.events import CloseLink, OpenLink
+from gapless.transports.endpoint import Endpoint, M
+
+from ..dialing import socket_failure
+
+WRITE_BUFFER = 64 * 1024
+"""Bytes a socket may have waiting before its link is asked for no more: about one batch."""
+
+LINGER = 5.0
+"""Seconds a closing socket may take to write its last bytes."""
+
+
+class LinkProtocol(asyncio.Protocol):
+    """One link's socket."""
+
+    def __init__(self, driver: "Driver[Any]", link: int | None) -> None:
+        self.link = link
+        self.is_paused = False
+        self.transport: asyncio.Transport | None = None
+        self._driver = driver
+        self._abort: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hand the link to the endpoint."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        self._driver.link_made(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass bytes on."""
+        if self.link is not None:
+            self._driver.receive(self.link, data)
+
+    def eof_received(self) -> bool:
+        """Pass the end of the stream on; the socket stays open for a last word."""
+        if self.link is not None:
+            self._driver.receive(self.link, b"")
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the endpoint that the socket is gone."""
+        if self._abort is not None:
+            self._abort.cancel()
+        self._driver.socket_closed(self, exc)
+
+    def pause_writing(self) -> None:
+        """Write no more for now."""
+        self.is_paused = True
+
+    def resume_writing(self) -> None:
+        """Go on writing."""
+        self.is_paused = False
+        self._driver.socket_drained(self)
+
+    def close(self, *, at_once: bool) -> None:
+        """Close the socket behind what is written, or drop it."""
+        assert self.transport is not None
+        if at_once:
+            self.transport.abort()
+        else:
+            self.transport.close()
+            self._abort = asyncio.get_running_loop().call_later(LINGER, self.transport.abort)
+
+
+class Driver(Generic[M]):
+    """Drives an endpoint on the running event loop.
+
+    Args:
+        endpoint: what is driven.
+        on_change: called after each pump: look at what is ready.
+        dial: makes a connection for a client: returns once the socket is open, or raises.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint[M],
+        on_change: Callable[[], None],
+        dial: Callable[[LinkProtocol], Coroutine[Any, Any, None]] | None = None,
+        explain: Callable[[BaseException], Ending] = socket_failure,
+    ) -> None:
+        self.endpoint = endpoint
+        self.loop = asyncio.get_running_loop()
+        self._on_change = on_change
+        self._dial = dial
+        self._explain = explain
+        self._links: dict[int, LinkProtocol] = {}
+        self._sockets: set[LinkProtocol] = set()
+        self._dials: dict[int, asyncio.Task[None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._soon: asyncio.Handle | None = None
+        self._gone = asyncio.Event()
+
+    def now(self) -> float:
+        """The time, as the endpoint is told it."""
+        return self.loop.time()
+
+    def accept(self) -> LinkProtocol:
+        """Make the protocol of a connection that a server accepts."""
+        return LinkProtocol(self, None)
+
+    def link_made(self, protocol: LinkProtocol) -> None:
+        """A socket is open: a client's for its link, a server's for a new one."""
+        self._sockets.add(protocol)
+        if protocol.link is None:
+            protocol.link = self.endpoint.accept_link(now=self.now())
+            self._links[protocol.link] = protocol
+        else:
+            self._links[protocol.link] = protocol
+            self.endpoint.open_link(protocol.link, now=self.now())
+        self.pump()
+
+    def receive(self, link: int, data: bytes) -> None:
+        """Bytes came."""
+        self.endpoint.receive_data(link, data, now=self.now())
+        self.pump()
+
+    def socket_drained(self, protocol: LinkProtocol) -> None:
+        """A socket can take more."""
+        if protocol.link is not None:
+            self._write(protocol.link, self.now())
+        self.pump()
+
+    def socket_closed(self, protocol: LinkProtocol, error: BaseException | None) -> None:
+        """A socket is gone."""
+        self._sockets.discard(protocol)
+        if protocol.link is not None and self._links.pop(protocol.link, None) is not None:
+            self.endpoint.handle_link_lost(protocol.link, socket_failure(error), now=self.now())
+            self.pump()
+        if not self._sockets:
+            self._gone.set()
+
+    def wake(self) -> None:
+        """Pump soon, once: many changes in one turn of the loop go out together."""
+        if self._soon is None:
+            self._soon = self.loop.call_soon(self.pump)
+
+    def changed(self) -> None:
+        """The owner took something: an ack may be due, now or by time."""
+        if self.endpoint.has_output:
+            self.pump()
+        else:
+            self.set_timer()
+
+    def pump(self) -> None:
+        """Carry out commands, write, tell the owner, set the timer."""
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
+        now = self.now()
+        self._carry_out(now)
+        while (link := self.endpoint.next_writable()) is not None:
+            self._write(link, now)
+        self._carry_out(now)
+        self._on_change()
+        self.set_timer()
+
+    def set_timer(self) -> None:
+        """Wake up at the endpoint's deadline."""
+        deadline = self.endpoint.next_deadline()
+        if self._timer is not None:
+            if deadline is not None and deadline >= self._timer.when():
+                return
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None:
+            self._timer = self.loop.call_at(deadline, self._fire)
+
+    async def shut(self, timeout: float) -> None:
+        """Wait until every socket is closed, then drop what is left and stop."""
+        dials = list(self._dials.values())
+        for task in dials:
+            task.cancel()
+        try:
+            await asyncio.gather(*dials, return_exceptions=True)
+            if self._sockets:
+                self._gone.clear()
+                await asyncio.wait_for(self._gone.wait(), timeout)
+        except TimeoutError:
+            pass
+        finally:
+            for protocol in list(self._sockets):
+                protocol.close(at_once=True)
+            for handle in (self._timer, self._soon):
+                if handle is not None:
+                    handle.cancel()
+            self._timer = self._soon = None
+
+    def _fire(self) -> None:
+        self._timer = None
+        self.endpoint.handle_timeout(now=self.now())
+        self.pump()
+
+    def _carry_out(self, now: float) -> None:
+        while (command := self.endpoint.poll_command(now=now)) is not None:
+            if isinstance(command, OpenLink):
+                self._dials[command.link] = self.loop.create_task(self._open(command.link))
+            elif isinstance(command, CloseLink):
+                self._close(command)
+
+    def _write(self, link: int, now: float) -> None:
+        protocol = self._links.get(link)
+        if protocol is None or protocol.transport is None:
+            return
+        while not protocol.is_paused:
+            data = self.endpoint.data_to_send(link, WRITE_BUFFER, now=now)
+            if not data:
+                return
+            protocol.transport.write(data)
+
+    def _close(self, command: CloseLink) -> None:
+        task = self._dials.pop(command.link, None)
+        if task is not None:
+            task.cancel()
+        protocol = self._links.pop(command.link, None)
+        if protocol is not None:
+            protocol.close(at_once=command.ending.code == Code.SILENT)
+
+    async def _open(self, link: int) -> None:
+        assert self._dial is not None
+        try:
+            await self._dial(LinkProtocol(self, link))
+        except OSError as error:
+            self.endpoint.handle_link_lost(link, self._explain(error), now=self.now())
+            self.pump()
+        finally:
+            self._dials.pop(link, None)

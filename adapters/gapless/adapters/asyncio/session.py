@@ -1,0 +1,326 @@
+"""A client's session on asyncio: what an application holds. Decides nothing about the protocol."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Self
+
+from gapless.core.client import ClientSession, SessionStats
+from gapless.core.closing import Code, Ending
+from gapless.core.events import ChannelEvent, Message, SessionEvent, Settled
+from gapless.core.outbox import Outbox
+from gapless.core.position import Position, Since
+from gapless.core.states import SessionState
+from gapless.core.subscription import Subscription as CoreSubscription
+from gapless.transports.endpoint import Endpoint
+from gapless.transports.wire import Wire
+
+from ..dialing import Address, dial_failure
+from ..errors import PublishFailed, SessionClosed, SubscribeRefused, publish_error
+from ..ledger import Ledger, Receipt
+from .driver import Driver, LinkProtocol
+from .reading import OnLost, Reading
+from .waiting import Waiting
+
+
+class Session:
+    """A session with a server, over as many connections as it takes. Made by `connect`."""
+
+    def __init__(
+        self,
+        core: ClientSession,
+        address: Address,
+        new_wire: Callable[[float], Wire],
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self.core = core
+        self._address = address
+        self._tls = tls
+        self.waiting: Waiting[object] = Waiting()
+        self.ledger: Ledger[asyncio.Future[Settled]] = Ledger()
+        self._unsettled: list[Settled] = []
+        self.driver = Driver(
+            Endpoint(core, new_wire),
+            self._look,
+            self._dial,
+            lambda error: dial_failure(error, address),
+        )
+
+    @property
+    def id(self) -> str:
+        """The session's public id: a server publishes to this one client by it."""
+        return self.core.id or ""
+
+    @property
+    def session_token(self) -> str:
+        """The secret that resumes this session from another process (`connect(resume=…)`).
+
+        It changes with every connection: keep the newest.
+        """
+        return self.core.token or ""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection carries the session now."""
+        return self.core.link is not None
+
+    def stats(self) -> SessionStats:
+        """Count what happened so far."""
+        return self.core.stats()
+
+    def unsettled(self) -> list[Settled]:
+        """What was published and not accepted when the session ended: unknown or unsent."""
+        return list(self._unsettled)
+
+    def subscribe(
+        self, channel: str, since: Since = "latest", *, on_lost: OnLost | None = None
+    ) -> "Subscription":
+        """Read a channel: an async context manager and an async iterator of messages.
+
+        Args:
+            channel: its name.
+            since: a `Position` (what comes after it), "latest" or "earliest".
+            on_lost: called for a loss or a reset, instead of raising it.
+        """
+        return Subscription(self, channel, since, on_lost)
+
+    async def publish(self, channel: str, payload: bytes | str) -> Receipt:
+        """Publish a message and wait until it is accepted.
+
+        Cancelled while it waits for room, the message is not sent; cancelled later, it is, and the
+        receipt is dropped.
+
+        Raises:
+            PublishRefused: the server refused it for good.
+            PublishUnknown: it was sent, and the answer was lost with the session.
+            NotSent: the session ended first.
+            SessionClosed: the session is over.
+            MessageTooLarge, InvalidChannel: it can't be sent.
+        """
+        number = await self.admit(channel, payload)
+        answer: asyncio.Future[Settled] = self.driver.loop.create_future()
+        self.ledger.expect(channel, number, answer)
+        try:
+            settled = await answer
+        finally:
+            self.ledger.drop(channel, number)
+        error = publish_error(settled)
+        if error is not None:
+            raise error
+        return Receipt(channel, settled.epoch, settled.seq)
+
+    def publisher(self, channel: str) -> "Publisher":
+        """Publish many messages, pipelined: an async context manager that settles at its exit."""
+        return Publisher(self, channel)
+
+    async def events(self) -> AsyncIterator[SessionEvent]:
+        """Follow the session: `LinkUp`, `LinkDown` with the time of the next try, `Closed`.
+
+        Events of a kind that nobody took yet are merged; `count` says how many.
+        """
+        while True:
+            event = self.core.next_event()
+            if event is not None:
+                yield event
+            elif self.core.state is SessionState.CLOSED:
+                return
+            else:
+                await self.waiting.wait("change")
+
+    async def close(self, timeout: float | None = None) -> None:
+        """End the session once everything published is settled, or after `timeout` seconds.
+
+        Default: `config.close_timeout`.
+        """
+        seconds = self.core.config.close_timeout if timeout is None else timeout
+        self.core.close(now=self.driver.now(), timeout=seconds)
+        self.driver.pump()
+        try:
+            while self.core.state is not SessionState.CLOSED:
+                await self.waiting.wait("change")
+        finally:
+            self.core.close(now=self.driver.now(), timeout=0.0)
+            self.driver.pump()
+            await self.driver.shut(min(2.0, max(seconds, 0.1)))
+
+    # for connect, Subscription and Publisher
+
+    async def open(self) -> Ending | None:
+        """Start; returns once connected, or with the reason why not."""
+        self.core.start(now=self.driver.now())
+        self.driver.pump()
+        while self.core.link is None:
+            if self.core.state is SessionState.CLOSED:
+                await self.driver.shut(2.0)
+                return self.core.ending or Ending(Code.LOST, "the connection was lost")
+            await self.waiting.wait("change")
+        return None
+
+    async def _dial(self, protocol: LinkProtocol) -> None:
+        address = self._address
+        await self.driver.loop.create_connection(
+            lambda: protocol,
+            address.host,
+            address.port,
+            ssl=self._tls,
+            server_hostname=address.host if self._tls is not None else None,
+        )
+
+    def _look(self) -> None:
+        """After each pump: wake whom the core's news concerns."""
+        while (thing := self.core.next_ready()) is not None:
+            if isinstance(thing, Outbox):
+                self._settle(thing)
+            self.waiting.wake(thing)
+        self.waiting.wake("change")
+
+    def _settle(self, outbox: Outbox) -> None:
+        while (settled := outbox.next_settled()) is not None:
+            if settled.outcome in ("unknown", "unsent") and self.core.ending is not None:
+                self._unsettled.append(settled)
+            receipts, tallies = self.ledger.settle(settled)
+            for answer, one in receipts:
+                if not answer.done():
+                    answer.set_result(one)
+            for tally in tallies:
+                self.waiting.wake(tally)
+        self.waiting.wake(outbox.channel)
+
+    async def admit(self, channel: str, payload: bytes | str) -> int:
+        """Wait for room and hand a message to the outbox; returns its number."""
+        text = isinstance(payload, str)
+        data = payload.encode() if isinstance(payload, str) else bytes(payload)
+        while True:
+            self.check_open()
+            number = self.core.publish(channel, data, text, now=self.driver.now())
+            if number is not None:
+                self.driver.wake()
+                return number
+            await self.waiting.wait(channel)
+
+    def check_open(self) -> None:
+        if self.core.state in (SessionState.LEAVING, SessionState.CLOSED):
+            raise SessionClosed(self.core.ending)
+
+
+class Subscription(Reading):
+    """One channel, read by a client. An object with a position, not a generator."""
+
+    def __init__(
+        self, session: Session, channel: str, since: Since, on_lost: OnLost | None
+    ) -> None:
+        super().__init__(channel, on_lost)
+        self._session = session
+        self._since: Since = since
+        self._subscription: CoreSubscription | None = None
+        self._left_at: Position | None = None
+
+    @property
+    def position(self) -> Position | None:
+        """The place up to which everything was taken; None before it is known."""
+        subscription = self._subscription
+        return self._left_at if subscription is None else subscription.position
+
+    async def _enter(self) -> None:
+        core, driver = self._session.core, self._session.driver
+        subscription = core.subscribe(self.channel, self._since, now=driver.now())
+        self._subscription = subscription
+        driver.wake()
+        try:
+            while not subscription.is_confirmed:
+                if self._is_over():
+                    raise SessionClosed(core.ending)
+                await self._wait()
+        except BaseException:
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            session = self._session
+            self._left_at = subscription.position
+            session.core.unsubscribe(subscription, now=session.driver.now())
+            session.driver.wake()
+            session.waiting.wake(subscription)
+
+    def _take(self) -> ChannelEvent | None:
+        if self._subscription is None:
+            return None
+        session = self._session
+        event = session.core.next_message(self._subscription, now=session.driver.now())
+        session.driver.changed()
+        return event
+
+    def _take_batch(self) -> list[Message]:
+        if self._subscription is None:
+            return []
+        session = self._session
+        batch = session.core.next_batch(self._subscription, now=session.driver.now())
+        session.driver.changed()
+        return batch
+
+    def _is_over(self) -> bool:
+        subscription, core = self._subscription, self._session.core
+        if subscription is None:
+            return True
+        if subscription.refusal is not None:
+            raise SubscribeRefused(self.channel, subscription.refusal)
+        if core.state is not SessionState.CLOSED:
+            return False
+        if core.ending is not None and core.ending.code == Code.DONE:
+            return True
+        raise SessionClosed(core.ending)
+
+    async def _wait(self) -> None:
+        await self._session.waiting.wait(self._subscription)
+
+
+class Publisher:
+    """Publishes to one channel, pipelined. Made by `Session.publisher`.
+
+    Attributes:
+        tally: what was sent, what was accepted, what failed.
+    """
+
+    def __init__(self, session: Session, channel: str) -> None:
+        self._session = session
+        self._channel = channel
+        self.tally = session.ledger.open_tally(channel)
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+        self._session.check_open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Wait until everything sent is settled, unless an exception is on its way.
+
+        Raises:
+            PublishFailed: not everything was accepted; it says what.
+        """
+        try:
+            if error is not None:
+                return
+            while not self.tally.is_settled:
+                await self._session.waiting.wait(self.tally)
+            if self.tally.failed:
+                raise PublishFailed(self._channel, self.tally.failed)
+        finally:
+            self._session.ledger.close_tally(self.tally)
+
+    async def send(self, payload: bytes | str) -> None:
+        """Publish a message; waits only for room.
+
+        Raises:
+            SessionClosed: the session is over.
+            MessageTooLarge, InvalidChannel: it can't be sent.
+        """
+        number = await self._session.admit(self._channel, payload)
+        self.tally.note_sent(number)

@@ -1,0 +1,142 @@
+"""What the runtimes raise, the same on each of them."""
+
+from gapless.core.closing import Code, Ending
+from gapless.core.errors import GaplessError
+from gapless.core.events import Lost, Reset, Settled
+from gapless.core.position import Position
+
+
+class ConnectError(GaplessError):
+    """The first connection could not be made, or the server wants none of it."""
+
+    def __init__(self, url: str, ending: Ending) -> None:
+        super().__init__(f"{url}: {printable(ending.reason)}{_advice(ending)}")
+        self.ending = ending
+
+
+class SessionClosed(GaplessError):
+    """The session is over."""
+
+    def __init__(self, ending: Ending | None) -> None:
+        reason = "it was closed" if ending is None else printable(ending.reason)
+        super().__init__(f"the session is over: {reason}")
+        self.ending = ending
+
+
+class Busy(GaplessError):
+    """Somebody is reading this subscription already."""
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(f"channel {channel!r} is being read already; one reader at a time")
+
+
+class SubscribeRefused(GaplessError):
+    """The server gives no subscription to this channel, or has ended it."""
+
+    def __init__(self, channel: str, code: str) -> None:
+        super().__init__(f"channel {channel!r} can't be read: {printable(code)}")
+        self.channel = channel
+        self.code = code
+
+
+class PublishRefused(GaplessError):
+    """The message was refused for good; it was not applied."""
+
+    def __init__(self, channel: str, code: str) -> None:
+        super().__init__(f"a message for channel {channel!r} was refused: {printable(code)}")
+        self.channel = channel
+        self.code = code
+
+
+class PublishUnknown(GaplessError):
+    """The message was sent, and the answer was lost with the session: nobody can say."""
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(
+            f"a message for channel {channel!r} was sent, but the server forgot the session before "
+            f"it answered; it may have been applied or not"
+        )
+        self.channel = channel
+
+
+class NotSent(GaplessError):
+    """The session ended before the message was ever sent; it was not applied."""
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(f"a message for channel {channel!r} was never sent: the session is over")
+        self.channel = channel
+
+
+class PublishFailed(GaplessError):
+    """Not everything a publisher sent was accepted.
+
+    Attributes:
+        channel: where.
+        failed: what became of the rest, as ranges of the publisher's own count from 1.
+    """
+
+    def __init__(self, channel: str, failed: list[Settled]) -> None:
+        count = sum(settled.last - settled.first + 1 for settled in failed)
+        super().__init__(f"{count} messages for channel {channel!r} were not accepted")
+        self.channel = channel
+        self.failed = failed
+
+
+class MessagesLost(GaplessError):
+    """Messages won't come. Reading on continues after them."""
+
+    def __init__(self, channel: str, first: int, last: int, reason: str) -> None:
+        super().__init__(self._words(channel, first, last, reason))
+        self.channel = channel
+        self.first = first
+        self.last = last
+        self.reason = reason
+
+    def _words(self, channel: str, first: int, last: int, reason: str) -> str:
+        what = f"message {first}" if first == last else f"messages {first} to {last}"
+        return f"{what} of channel {channel!r} can't be had any more: {printable(reason)}"
+
+
+class StreamReset(MessagesLost):
+    """The channel's numbering began anew. Reading on continues after `position`."""
+
+    def __init__(self, channel: str, position: Position, reason: str) -> None:
+        self.position = position
+        super().__init__(channel, 0, 0, reason)
+
+    def _words(self, channel: str, first: int, last: int, reason: str) -> str:
+        return (
+            f"channel {channel!r} starts over after {self.position} ({printable(reason)}): "
+            f"what came between is unknown"
+        )
+
+
+def loss_error(marker: Lost | Reset) -> MessagesLost:
+    """Make the exception that says what a marker says."""
+    if isinstance(marker, Reset):
+        return StreamReset(marker.channel, marker.position, marker.reason)
+    return MessagesLost(marker.channel, marker.first, marker.last, marker.reason)
+
+
+def publish_error(settled: Settled) -> GaplessError | None:
+    """Make the exception for a publish that wasn't accepted; None if it was."""
+    if settled.outcome == "refused":
+        return PublishRefused(settled.channel, settled.code)
+    if settled.outcome == "unknown":
+        return PublishUnknown(settled.channel)
+    if settled.outcome == "unsent":
+        return NotSent(settled.channel)
+    return None
+
+
+def printable(text: str) -> str:
+    """Escape a peer's text so that it can't drive a terminal or forge a line of a log."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _advice(ending: Ending) -> str:
+    if ending.code == Code.UNAUTHORIZED:
+        return "; check the token"
+    if ending.code in (Code.LOST, Code.TIMEOUT):
+        return "; check the address, or wait for the server with wait="
+    return ""
