@@ -143,7 +143,7 @@ class TestWriting:
     @BOTH
     @given(reason=st.text(max_size=2 * MAX_WORDS))
     def test_reasons_are_cut_to_what_a_reader_takes(self, codec: Codec, reason: str) -> None:
-        shown = [
+        shown: list[frames.Frame] = [
             frames.Close(1000, reason, None),
             frames.Ended(1, reason, False),
             frames.Gone(1, 1, 1, reason),
@@ -263,6 +263,20 @@ BAD_FRAMES: list[tuple[str, tuple[object, ...], str]] = [
 ]
 
 
+BAD_MEMBERS: list[tuple[str, object]] = [
+    ("payloads", ["QQ=="]),
+    ("payloads", [["QQ"]]),
+    ("payloads", [["Q Q="]]),
+    ("payloads", [["-_-_"]]),
+    ("payloads", [[]]),
+    ("payloads", [["QQ==", "QQ=="]]),
+    ("payloads", [[1]]),
+    ("payloads", []),
+    ("payloads", {}),
+    ("first", 0),
+]
+
+
 class TestMalformed:
     @pytest.mark.parametrize(
         ("fields", "path"), [case[1:] for case in BAD_FRAMES], ids=[case[0] for case in BAD_FRAMES]
@@ -273,21 +287,7 @@ class TestMalformed:
         if path:
             assert f"$.{path}" in str(fault)
 
-    @pytest.mark.parametrize(
-        ("member", "value"),
-        [
-            ("payloads", ["QQ=="]),
-            ("payloads", [["QQ"]]),
-            ("payloads", [["Q Q="]]),
-            ("payloads", [["-_-_"]]),
-            ("payloads", [[]]),
-            ("payloads", [["QQ==", "QQ=="]]),
-            ("payloads", [[1]]),
-            ("payloads", []),
-            ("payloads", {}),
-            ("first", 0),
-        ],
-    )
+    @pytest.mark.parametrize(("member", "value"), BAD_MEMBERS)
     def test_json_data(self, member: str, value: object) -> None:
         good: dict[str, Any] = {"type": "data", "id": 1, "first": 1, "payloads": [["QQ=="]]}
         assert JsonCodec().decode(json.dumps(good).encode()) == frames.Data(1, 1, [b"A"], False)

@@ -26,6 +26,8 @@ from .support import (
     ending_of,
     feed,
     head,
+    is_finished,
+    is_open,
     response,
     ws,
 )
@@ -46,7 +48,7 @@ def verdict(answer: Callable[[bytes], bytes], *, hang_up: bool = True) -> Ending
         if hang_up:
             events += wire.receive_data(b"", now=0.0)
         endings.append(ending_of(events))
-        assert wire.is_finished
+        assert is_finished(wire)
         assert wire.data_to_send() == b""
         assert wire.next_deadline() is None
     assert endings == [endings[0]] * len(WAYS)
@@ -122,7 +124,7 @@ class TestAccepted:
             wire = a_client()
             answer = response(wire.data_to_send(), ("X-Other", "y"), protocol=protocol)
             assert feed(wire, way(answer)) == [WireOpened("/chat?x=1")]
-            assert wire.is_open
+            assert is_open(wire)
             assert wire.next_deadline() is None
 
     def test_row_28_data_glued_to_the_101_is_delivered(self) -> None:
@@ -330,7 +332,7 @@ class TestTime:
         assert ending.code == Code.TIMEOUT
         assert ending.close_class is CloseClass.RESUME
         assert ending.reason == "the server did not answer the WebSocket handshake within 30 s"
-        assert wire.is_finished
+        assert is_finished(wire)
 
     def test_row_35_the_end_in_mid_handshake(self) -> None:
         for begin in (b"", b"HTTP/1.1 101 Swi"):

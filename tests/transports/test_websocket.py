@@ -37,6 +37,8 @@ from .support import (
     cuts,
     ending_of,
     feed,
+    is_finished,
+    is_open,
     open_client,
     open_server,
     request,
@@ -53,8 +55,8 @@ def a_pair() -> tuple[WebSocketClient, WebSocketServer]:
     client, server = a_client(), a_server()
     server.receive_data(client.data_to_send(), now=0.0)
     client.receive_data(server.data_to_send(), now=0.0)
-    assert client.is_open
-    assert server.is_open
+    assert is_open(client)
+    assert is_open(server)
     return client, server
 
 
@@ -139,7 +141,7 @@ class TestFrames:
         for wire in (open_server(), open_client()):
             with pytest.raises(CodecError):
                 wire.send_frame(frames.Data(1, 1, [b"\xff"], True), now=0.0)
-            assert wire.is_open
+            assert is_open(wire)
             assert wire.data_to_send() == b""
 
     def test_what_is_buffered_is_counted(self) -> None:
@@ -184,7 +186,7 @@ class TestPings:
         assert feed(wire, [from_peer(is_server, PING, b"abc")]) == []
         other = open_client() if is_server else open_server()
         assert feed(other, [wire.data_to_send()]) == []
-        assert other.is_open
+        assert is_open(other)
 
     def test_row_6_only_the_latest_ping_is_answered(self) -> None:
         server = open_server()
@@ -208,15 +210,15 @@ class TestClosing:
     def test_we_close_and_the_peer_answers(self) -> None:
         client, server = a_pair()
         server.close(Ending(Code.RESTART, "restarting"), now=5.0)
-        assert not server.is_open
-        assert not server.is_finished
+        assert not is_open(server)
+        assert not is_finished(server)
         assert server.next_deadline() == 7.0
         events = client.receive_data(server.data_to_send(), now=5.0)
         assert events == [WireEnded(Ending(1012, "restarting"))]
-        assert not client.is_finished, "the answer is not written yet"
+        assert not is_finished(client), "the answer is not written yet"
         assert server.receive_data(client.data_to_send(), now=5.5) == []
-        assert client.is_finished
-        assert server.is_finished
+        assert is_finished(client)
+        assert is_finished(server)
         assert server.next_deadline() is client.next_deadline() is None
         assert server.buffered() == client.buffered() == 0
 
@@ -240,7 +242,7 @@ class TestClosing:
         wire.data_to_send()
         assert wire.data_to_send() == b""
         assert feed(wire, [close_frame(1000, masked=is_server)]) == []
-        assert wire.is_finished
+        assert is_finished(wire)
 
     @ROLES
     def test_row_29_nothing_is_delivered_after_the_peer_closed(self, is_server: bool) -> None:
@@ -255,7 +257,7 @@ class TestClosing:
             wire.send_frame(HELLO, now=0.0)
             wire.close(Ending(1000, ""), now=0.0)
             assert len(wire.data_to_send()) == (4 if is_server else 8)
-            assert wire.is_finished
+            assert is_finished(wire)
             assert wire.handle_timeout(now=99.0) == []
 
     @ROLES
@@ -265,16 +267,16 @@ class TestClosing:
         wire.data_to_send()
         assert wire.next_deadline() == 12.0
         assert wire.handle_timeout(now=11.9) == []
-        assert not wire.is_finished
+        assert not is_finished(wire)
         assert wire.handle_timeout(now=12.0) == []
-        assert wire.is_finished
+        assert is_finished(wire)
 
     @ROLES
     def test_the_end_of_the_stream_is_a_close_reply(self, is_server: bool) -> None:
         wire = opened(is_server)
         wire.close(Ending(1000, ""), now=0.0)
         assert wire.receive_data(b"", now=0.0) == []
-        assert wire.is_finished
+        assert is_finished(wire)
         assert wire.data_to_send() == b""
 
     @ROLES
@@ -282,12 +284,12 @@ class TestClosing:
         wire = opened(is_server)
         wire.close(Ending(1000, ""), now=0.0)
         assert feed(wire, [b"\xff\xff" * 20]) == []
-        assert not wire.is_finished
+        assert not is_finished(wire)
         assert feed(wire, [close_frame(1000, masked=is_server)]) == [], "it is deaf by now"
-        assert not wire.is_finished
+        assert not is_finished(wire)
         assert wire.receive_data(b"", now=0.0) == []
         assert len(wire.data_to_send()) in (4, 8)
-        assert wire.is_finished
+        assert is_finished(wire)
 
     @ROLES
     def test_closing_twice_is_closing_once(self, is_server: bool) -> None:
@@ -301,7 +303,7 @@ class TestClosing:
         server = open_server()
         assert feed(server, [ws(CLOSE)]) == [WireEnded(Ending(1005, ""))]
         assert server.data_to_send() == ws(CLOSE, masked=False)
-        assert server.is_finished
+        assert is_finished(server)
 
     def test_closes_that_cross(self) -> None:
         client, server = a_pair()
@@ -312,15 +314,15 @@ class TestClosing:
         assert server.receive_data(ours, now=0.0) == []
         client.data_to_send()
         server.data_to_send()
-        assert client.is_finished
-        assert server.is_finished
+        assert is_finished(client)
+        assert is_finished(server)
 
     def test_an_unread_answer_is_dropped_at_the_deadline(self) -> None:
         server = open_server()
         server.receive_data(close_frame(1000), now=1.0)
         assert server.next_deadline() == 3.0
         assert server.handle_timeout(now=3.0) == []
-        assert server.is_finished
+        assert is_finished(server)
         assert server.data_to_send() == b""
         assert server.buffered() == 0
 
@@ -414,7 +416,7 @@ class TestDeadlines:
         assert server.handle_timeout(now=1e9) == []
         server.receive_data(b"\x82", now=0.0)
         assert server.handle_timeout(now=29.0) == []
-        assert server.is_open
+        assert is_open(server)
 
 
 class TestEnd:
@@ -425,7 +427,7 @@ class TestEnd:
         assert wire.receive_data(b"", now=0.0) == [
             WireEnded(Ending(Code.LOST, "the connection was lost"))
         ]
-        assert wire.is_finished
+        assert is_finished(wire)
         assert wire.buffered() == 0
         assert wire.data_to_send() == b""
         assert wire.next_deadline() is None

@@ -8,6 +8,8 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .errors import ConfigError
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -37,8 +39,17 @@ def allow_anyone_unpinned(credentials: str | None) -> Grant | None:
 
 
 def shared_token(token: str) -> Verifier:
-    """Accept those who show the token; nobody may pin. Compared in constant time."""
-    expected = token.encode()
+    """Accept those who show the token; nobody may pin. Compared in constant time.
+
+    Raises:
+        ConfigError: the token is empty, which is what those show who have none, or is not text.
+    """
+    try:
+        expected = token.encode()
+    except UnicodeEncodeError:
+        raise ConfigError("the token has lone surrogates; use plain text") from None
+    if not expected:
+        raise ConfigError("the token is empty: it would let everybody in")
 
     def verify(credentials: str | None) -> Grant | None:
         shown = (credentials or "").encode("utf-8", "surrogatepass")

@@ -104,6 +104,7 @@ class Channel:
         self._stored_first = stored_first
         self._pins: dict[Hashable, Pin] = {}
         self._floor = 0
+        self._lapsed = 0
         self._batches: dict[int, tuple[Data, bool]] = {}
 
     @property
@@ -140,7 +141,9 @@ class Channel:
 
     def unpin(self, owner: Hashable) -> None:
         """End a reader's hold."""
-        self._pins.pop(owner, None)
+        pin = self._pins.pop(owner, None)
+        if pin is not None and pin.lapsed:
+            self._lapsed -= 1
 
     def is_pinned_by(self, owner: Hashable) -> bool:
         """Whether a reader has a pin, lapsed or not."""
@@ -155,6 +158,7 @@ class Channel:
         pin.moved_at = now
         if pin.lapsed and seq >= self.history.first - 1:
             pin.lapsed = False
+            self._lapsed -= 1
             self._floor = min(self._floor, seq)
         return True
 
@@ -175,14 +179,14 @@ class Channel:
         history = self.history
         if history.max_age is not None:
             self.expire(now=now)
-        while not history.has_room(size, count) and len(history):
+        while not history.has_room(size, count) and history.first <= history.head:
             if not self._may_drop(history.first, now):
                 if self.settings.overflow == "wait":
                     return Admission.WAIT
                 if self.settings.overflow == "reject":
                     return Admission.REJECT
             history.drop_oldest()
-            self.dropped_reason = "stalled" if self._has_lapsed() else "rotated"
+            self.dropped_reason = "stalled" if self._lapsed else "rotated"
         return Admission.ROOM
 
     def append(
@@ -210,6 +214,7 @@ class Channel:
         self._stored_first = stored_first
         self._batches.clear()
         self._pins.clear()
+        self._lapsed = 0
         self._floor = 0
 
     def skip_to(self, seq: int) -> None:
@@ -258,6 +263,7 @@ class Channel:
                 continue
             if pin.acked < seq and now >= self._lapses_at(pin):
                 pin.lapsed = True
+                self._lapsed += 1
                 continue
             holding.append(pin.acked)
         self._floor = min(holding, default=self.head)
@@ -269,6 +275,3 @@ class Channel:
         waiting = max(pin.acked + 1, history.first)
         since = history.appended_at(waiting) if waiting <= history.head else pin.moved_at
         return max(pin.moved_at, since) + self.settings.patience
-
-    def _has_lapsed(self) -> bool:
-        return any(pin.lapsed for pin in self._pins.values())

@@ -18,19 +18,33 @@ from .intake import Chunk, Intake
 from .outbox import BATCH_BYTES, BATCH_MESSAGES
 from .position import Position
 from .reader import Reader
-from .store import Appended, AppendRefused, HistoryRead, MemoryStore
+from .store import Appended, AppendRefused, HistoryRead
 
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """A publish of the server itself: `position` once accepted, `refused` if it is not.
+    """A publish of the server itself: `is_accepted`, or `refused`, or not answered yet.
 
-    `position` is that of the last message of the batch.
+    Attributes:
+        channel: where.
+        epoch, seq: the number of the last message of the batch, once it is accepted.
+        refused: why it is not.
     """
 
     channel: str
-    position: Position | None = None
+    epoch: str = ""
+    seq: int = 0
     refused: str | None = None
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the store hasn't answered."""
+        return not self.seq and self.refused is None
+
+    @property
+    def position(self) -> Position | None:
+        """The position of the last message; None unless it is accepted."""
+        return Position(self.epoch, self.seq) if self.seq else None
 
 
 class News:
@@ -70,7 +84,8 @@ class Channels:
     Args:
         config: bounds.
         new_epoch: makes the name of an epoch.
-        store: answers at once; None: the driver carries out the commands.
+        durable: a store outlives this hub, and the driver carries out the commands for it;
+            else the histories are all there is, and every append is accepted at once.
         commands: where commands for the driver go.
     """
 
@@ -79,11 +94,11 @@ class Channels:
         config: Config,
         *,
         new_epoch: Callable[[], str],
-        store: MemoryStore | None,
+        durable: bool,
         commands: list[Command],
     ) -> None:
         self._config = config
-        self._store = store
+        self._durable = durable
         self._commands = commands
         self._new_epoch = new_epoch
         self._defaults = ChannelSettings(
@@ -131,10 +146,12 @@ class Channels:
             self._forget_idle()
         if len(self._channels) + len(self._opening) >= self._config.max_hub_channels:
             raise TooManyChannels(f"the hub keeps {self._config.max_hub_channels} channels already")
+        if not self._durable:
+            return self._add(name, self._new_epoch())
         request = self._next_request()
         self._opening[name] = request
-        self._read(ReadHistory(request, name, None, 0, 0), None, now)
-        return self._channels.get(name)
+        self._ask(ReadHistory(request, name, None, 0, 0), None)
+        return None
 
     def configure(self, name: str, **fields: object) -> None:
         """Change how a channel keeps messages.
@@ -173,7 +190,7 @@ class Channels:
         if admission is Admission.REJECT:
             ticket.refused = "full"
         else:
-            self._append(Work(channel, payloads, text, None, ticket), None, now)
+            self._append(channel, payloads, text, ticket, None, now)
         return ticket
 
     def serve(self, intake: Intake, *, now: float) -> None:
@@ -198,8 +215,7 @@ class Channels:
                 continue
             assert intake.epoch is not None
             publisher = (intake.owner, intake.epoch, chunk.first)
-            work = Work(channel, chunk.payloads, chunk.text, intake.owner, intake)
-            self._append(work, publisher, now)
+            self._append(channel, chunk.payloads, chunk.text, intake, publisher, now)
         self._intakes.setdefault(intake.name, {})[intake] = None
 
     def wake(self, channel: Channel, *, now: float) -> None:
@@ -234,7 +250,7 @@ class Channels:
         """Ask the store for what a reader needs and the history no longer holds."""
         name = reader.channel.name
         request = self._next_request()
-        self._read(ReadHistory(request, name, after, BATCH_MESSAGES, BATCH_BYTES), reader, now)
+        self._ask(ReadHistory(request, name, after, BATCH_MESSAGES, BATCH_BYTES), reader)
 
     # answers
 
@@ -249,7 +265,12 @@ class Channels:
         work = self._work.pop(answer.request, None)
         if work is not None:
             self._busy.pop(work.channel, None)
-            self._complete(work, answer, now)
+            if isinstance(answer, AppendRefused):
+                self._refuse(work, answer)
+            else:
+                self._accept_stored(work, answer, now)
+            if isinstance(work.origin, Ticket):
+                self.news.settled[work.origin] = None
             self.wake(work.channel, now=now)
 
     def handle_history(self, answer: HistoryRead, *, now: float) -> None:
@@ -257,16 +278,8 @@ class Channels:
         name, reader, after = self._reads.pop(answer.request, ("", None, 0))
         if self._opening.get(name) == answer.request:
             del self._opening[name]
-            self._last_id += 1
-            channel = Channel(
-                name,
-                self._last_id,
-                answer.epoch,
-                self._settings.get(name, self._defaults),
-                head=answer.head,
-                stored_first=answer.first if answer.first <= answer.head else None,
-            )
-            self._channels[name] = channel
+            stored_first = answer.first if answer.first <= answer.head else None
+            channel = self._add(name, answer.epoch, answer.head, stored_first)
             self.news.opened[name] = None
             self.wake(channel, now=now)
             return
@@ -282,43 +295,55 @@ class Channels:
 
     # internals
 
+    def _add(
+        self, name: str, epoch: str, head: int = 0, stored_first: int | None = None
+    ) -> Channel:
+        self._last_id += 1
+        settings = self._settings.get(name, self._defaults)
+        channel = Channel(
+            name, self._last_id, epoch, settings, head=head, stored_first=stored_first
+        )
+        self._channels[name] = channel
+        return channel
+
+    def _ask(self, command: ReadHistory, reader: Reader | None) -> None:
+        self._reads[command.request] = (command.channel, reader, command.after or 0)
+        self._commands.append(command)
+
     def _next_request(self) -> int:
         self._requests += 1
         return self._requests
 
-    def _read(self, command: ReadHistory, reader: Reader | None, now: float) -> None:
-        self._reads[command.request] = (command.channel, reader, command.after or 0)
-        if self._store is None:
-            self._commands.append(command)
-        else:
-            self.handle_history(self._store.read_history(command), now=now)
-
-    def _append(self, work: Work, publisher: tuple[str, str, int] | None, now: float) -> None:
-        request = self._next_request()
-        channel = work.channel
-        command = Append(
-            request,
-            channel.name,
-            channel.epoch,
-            channel.head + 1,
-            work.payloads,
-            work.text,
-            publisher,
-        )
-        if self._store is not None:
-            self._complete(work, self._store.append(command), now)
+    def _append(
+        self,
+        channel: Channel,
+        payloads: list[bytes],
+        text: bool,
+        origin: Ticket | Intake,
+        publisher: tuple[str, str, int] | None,
+        now: float,
+    ) -> None:
+        """Append what was admitted: in memory at once, else when the store has."""
+        owner = None if publisher is None else publisher[0]
+        if not self._durable:
+            channel.append(payloads, text, owner, now=now)
+            self._accept(channel, origin)
             return
-        self._work[request] = work
+        request = self._next_request()
+        self._work[request] = Work(channel, payloads, text, owner, origin)
         self._busy[channel] = request
-        self._commands.append(command)
+        epoch, seq = channel.epoch, channel.head + 1
+        self._commands.append(Append(request, channel.name, epoch, seq, payloads, text, publisher))
 
-    def _complete(self, work: Work, answer: Appended | AppendRefused, now: float) -> None:
-        if isinstance(answer, AppendRefused):
-            self._refuse(work, answer)
+    def _accept(self, channel: Channel, origin: Ticket | Intake) -> None:
+        self.news.moved[channel] = None
+        if isinstance(origin, Ticket):
+            origin.epoch, origin.seq = channel.epoch, channel.head
         else:
-            self._accept(work, answer, now)
+            origin.handle_accepted()
+            self.news.touched[origin] = None
 
-    def _accept(self, work: Work, answer: Appended, now: float) -> None:
+    def _accept_stored(self, work: Work, answer: Appended, now: float) -> None:
         channel = work.channel
         if answer.epoch != channel.epoch or answer.seq <= channel.head:
             self._start_over(channel, answer.epoch, answer.seq, answer.seq - 1)
@@ -326,25 +351,18 @@ class Channels:
             # Another node appended in between: the store has it, this history doesn't.
             channel.skip_to(answer.seq)
         channel.append(work.payloads, work.text, work.publisher, now=now)
-        self.news.moved[channel] = None
-        if isinstance(work.origin, Ticket):
-            work.origin.position = Position(channel.epoch, channel.head)
-            self.news.settled[work.origin] = None
-        else:
-            work.origin.handle_accepted()
-            self.news.touched[work.origin] = None
+        self._accept(channel, work.origin)
 
     def _refuse(self, work: Work, answer: AppendRefused) -> None:
         if isinstance(work.origin, Ticket):
             work.origin.refused = answer.code
-            self.news.settled[work.origin] = None
         else:
             work.origin.handle_refused(answer.code, answer.retry_after)
             self.news.touched[work.origin] = None
 
     def _prepare_answer(self, intake: Intake, channel: Channel) -> None:
         """Let an offer be answered, once a store that outlives this hub was asked about it."""
-        epoch = intake.prepare_answer(store_remembers=self._store is None)
+        epoch = intake.prepare_answer(store_remembers=self._durable)
         self.news.touched[intake] = None
         if epoch is None:
             return

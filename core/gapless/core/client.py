@@ -27,12 +27,13 @@ from .frames import (
 from .lane import Inbound, Lane
 from .link import Link
 from .outbox import BATCH_BYTES, Outbox
-from .position import ME, Since, check_channel, check_text
+from .position import ME, Since, check_channel, check_since, check_text
+from .session import MAX_IDS
 from .states import SessionState
 from .subscription import Phase, Subscription
 
 BATCH_CHARGE = 2 * BATCH_BYTES
-"""Bytes of credit one batch may overshoot, at most, unless it is one larger message."""
+"""Bytes of credit one batch may overshoot beside one largest message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +136,14 @@ class ClientSession(Dialer):
 
         Raises:
             InvalidChannel: the name can't be a channel.
+            InvalidPosition: `since` can't be a position.
             InvalidState: the session is closing, or reads that channel already.
             TooManyChannels: the session reads as many as it may.
         """
         self._clamp(now)
         self._check_open()
         check_channel(channel)
+        check_since(since)
         if channel.startswith("@") and channel != ME:
             raise InvalidChannel(f"{channel!r}: of the names that begin with @ only {ME} is yours")
         if channel in self._subscriptions:
@@ -199,13 +202,13 @@ class ClientSession(Dialer):
         """
         now = self._clamp(now)
         self._check_open()
-        outbox = self._outbox(channel)
         if len(payload) > self.max_message:
             raise MessageTooLarge(
                 f"{len(payload)} bytes for channel {channel!r}; at most {self.max_message} fit"
             )
         if text:
             check_text(payload)
+        outbox = self._outbox(channel)
         if not outbox.has_room(len(payload)):
             return None
         if self._may_be_full() and self.held_bytes + len(payload) > self.config.memory_limit:
@@ -235,8 +238,7 @@ class ClientSession(Dialer):
     def _spoke(self, lane: Lane, frame: Frame) -> None:
         if isinstance(frame, Offer):
             assert isinstance(lane, Outbox)
-            self._outbound[frame.id] = lane
-            self._outbound_given.add(frame.id)
+            self._give(self._outbound, self._outbound_given, frame.id, lane)
         elif isinstance(lane, Subscription):
             if isinstance(frame, Subscribe) and lane.id is not None:
                 self._inbound.pop(lane.id, None)
@@ -268,7 +270,8 @@ class ClientSession(Dialer):
             super()._receive_role_frame(link, frame, now)
 
     def _receive_subscribed(self, link: Link, frame: Subscribed, now: float) -> None:
-        if not isinstance(frame.outcome, Denied):
+        if not isinstance(frame.outcome, Denied) and len(self._inbound_given) < MAX_IDS:
+            # Even if nobody asks any more: what was sent behind it is no violation.
             self._inbound_given.add(frame.id)
         for subscription in self._subscriptions.values():
             if subscription.phase is Phase.ASKED and subscription.request == frame.request:
@@ -292,6 +295,10 @@ class ClientSession(Dialer):
         if isinstance(lane, Outbox):
             self._ready[lane] = None
             self._finish_if_settled(self._now)
+
+    def _detach_lanes(self, now: float) -> None:
+        super()._detach_lanes(now)
+        self._leaving.clear()
 
     def _finish(self, ending: Ending, now: float) -> None:
         super()._finish(ending, now)
@@ -331,7 +338,8 @@ class ClientSession(Dialer):
 
     def _may_be_full(self) -> bool:
         """Whether all windows and outboxes together could exceed the memory limit at all."""
-        inboxes = len(self._subscriptions) * (self.config.window + BATCH_CHARGE)
+        inbox = self.config.window + BATCH_CHARGE + self.config.max_message
+        inboxes = len(self._subscriptions) * inbox
         outboxes = len(self._outboxes) * self.config.history_bytes
         return inboxes + outboxes > self.config.memory_limit
 

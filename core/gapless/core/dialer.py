@@ -165,7 +165,7 @@ class Dialer(Session):
         self._dialing = None
         if self._link is not None:
             self._move_from(self._link, now)
-        link.attach()
+        link.attach(now=now)
         self._link = link
         self._arm(link)
         self.id, self._token = frame.session, frame.token

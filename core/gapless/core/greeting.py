@@ -5,9 +5,14 @@ subscribes: 64 KiB together. They wait here; no other frame is understood yet (P
 session can be touched before the verdict).
 """
 
-from .closing import Code
+from random import Random
+
+from .closing import Code, Ending
+from .config import Config
+from .events import CloseLink, Command
 from .frames import VERSION, Frame, Hello, Ping, Pong, Subscribe, Unsubscribe
 from .link import Link
+from .timers import Timers
 from .violation import Violation
 
 MAX_HELLO = 8 * 1024
@@ -15,6 +20,9 @@ MAX_HELLO = 8 * 1024
 
 MAX_BEFORE_WELCOME = 64 * 1024
 """Bytes a link may send before its verdict."""
+
+MAX_GREETINGS = 1024
+"""Links that may be waiting for their verdict at once."""
 
 
 class Greeting:
@@ -54,3 +62,106 @@ class Greeting:
             raise Violation(f"{type(frame).__name__.lower()} before the welcome")
         self.waiting.append(frame)
         return False
+
+
+class Reception:
+    """All links of a hub that have no verdict yet, and those that were turned away.
+
+    Args:
+        config: times.
+        rng: jitter of heartbeats, later.
+        commands, writable: the hub's own, shared.
+    """
+
+    def __init__(
+        self, config: Config, *, rng: Random, commands: list[Command], writable: dict[int, None]
+    ) -> None:
+        self._config = config
+        self._rng = rng
+        self._commands = commands
+        self._writable = writable
+        self._greetings: dict[int, Greeting] = {}
+        self._closing: dict[int, Link] = {}
+        self._timers: Timers[Greeting] = Timers()
+
+    def __len__(self) -> int:
+        return len(self._greetings)
+
+    def find(self, link: int) -> Greeting | None:
+        """The greeting of a link that waits for its verdict."""
+        return self._greetings.get(link)
+
+    def next_deadline(self) -> float | None:
+        """When the first link has waited for too long."""
+        return self._timers.next_deadline()
+
+    def handle_timeout(self, *, now: float) -> None:
+        """Turn away links that were not welcomed in time."""
+        for greeting in self._timers.pop_due(now):
+            ending = greeting.link.handle_timeout(now=now)
+            if ending is not None:
+                self.refuse(greeting, ending)
+
+    def open_link(self, link: int, turned_away: Ending | None, *, now: float) -> None:
+        """Take a new link, or turn it away at once."""
+        fresh = Link(link, config=self._config, rng=self._rng, now=now)
+        fresh.open(now=now)
+        if turned_away is None and len(self._greetings) >= MAX_GREETINGS:
+            turned_away = Ending(Code.TRY_LATER, "too many connections at once", 1.0)
+        if turned_away is not None:
+            self._turn_away(fresh, turned_away)
+            return
+        greeting = Greeting(fresh)
+        self._greetings[link] = greeting
+        self._timers.set(greeting, fresh.next_deadline())
+
+    def receive_frame(self, link: int, frame: Frame, size: int, *, now: float) -> Greeting | None:
+        """Take a frame; returns the greeting if it wants a verdict now."""
+        greeting = self._greetings.get(link)
+        if greeting is None:
+            return None
+        try:
+            if greeting.receive_frame(frame, size, now=now):
+                return greeting
+        except Violation as violation:
+            self.refuse(greeting, Ending(violation.code, violation.reason))
+        if greeting.link.has_control():
+            self._writable[link] = None
+        return None
+
+    def handle_link_lost(self, link: int) -> None:
+        """Forget a link."""
+        self._closing.pop(link, None)
+        greeting = self._greetings.get(link)
+        if greeting is not None:
+            self.release(greeting)
+            greeting.link.end()
+
+    def release(self, greeting: Greeting) -> None:
+        """The link has its verdict: it is somebody else's now."""
+        del self._greetings[greeting.link.id]
+        self._timers.set(greeting, None)
+
+    def refuse(self, greeting: Greeting, ending: Ending) -> None:
+        """Close a link with a reason."""
+        self.release(greeting)
+        self._turn_away(greeting.link, ending)
+
+    def refuse_all(self, ending: Ending) -> None:
+        """Close all that wait."""
+        for greeting in list(self._greetings.values()):
+            self.refuse(greeting, ending)
+
+    def next_frame(self, link: int, *, now: float) -> Frame | None:
+        """Build the next frame of a link that waits, or the last of one turned away."""
+        closing = self._closing.pop(link, None)
+        if closing is not None:
+            return closing.next_control(now=now)
+        greeting = self._greetings.get(link)
+        return None if greeting is None else greeting.link.next_control(now=now)
+
+    def _turn_away(self, link: Link, ending: Ending) -> None:
+        link.close(ending)
+        self._closing[link.id] = link
+        self._writable[link.id] = None
+        self._commands.append(CloseLink(link.id, ending))

@@ -26,9 +26,23 @@ class History:
         max_bytes: bytes of payload held at most.
         max_age: seconds, or None.
         head: the number of the last message before the first that will be appended.
+
+    Attributes:
+        first: the number of the oldest message held; `head` + 1 if there is none. Read only.
+        head: the number of the newest message appended; 0 before the first. Read only.
+        size: bytes of payload held. Read only.
     """
 
-    __slots__ = ("_bytes", "_entries", "_first", "_start", "max_age", "max_bytes", "max_messages")
+    __slots__ = (
+        "_entries",
+        "_start",
+        "first",
+        "head",
+        "max_age",
+        "max_bytes",
+        "max_messages",
+        "size",
+    )
 
     def __init__(
         self, *, max_messages: int, max_bytes: int, max_age: float | None = None, head: int = 0
@@ -36,47 +50,36 @@ class History:
         self.max_messages = max_messages
         self.max_bytes = max_bytes
         self.max_age = max_age
+        self.first = head + 1
+        self.head = head
+        self.size = 0
+        # Dropped entries are None until the list is compacted: a slice is then never a copy of all.
         self._entries: list[Entry | None] = []
         self._start = 0
-        self._first = head + 1
-        self._bytes = 0
 
     def __len__(self) -> int:
-        return len(self._entries) - self._start
-
-    @property
-    def first(self) -> int:
-        """The number of the oldest message held; `head` + 1 if there is none."""
-        return self._first
-
-    @property
-    def head(self) -> int:
-        """The number of the newest message appended; 0 before the first."""
-        return self._first + len(self) - 1
-
-    @property
-    def size(self) -> int:
-        """Bytes of payload held."""
-        return self._bytes
+        return self.head - self.first + 1
 
     def has_room(self, size: int, count: int = 1) -> bool:
         """Whether `count` messages of `size` bytes together fit without dropping anything."""
-        within = self._bytes + size <= self.max_bytes
-        return within and len(self._entries) - self._start + count <= self.max_messages
-
-    def appended_at(self, seq: int) -> float:
-        """When message `seq`, which is held, was appended."""
-        return self._entry(seq)[3]
+        within = self.size + size <= self.max_bytes
+        return within and self.head - self.first + 1 + count <= self.max_messages
 
     def entry(self, seq: int) -> Entry:
         """The message `seq`, which is held."""
-        return self._entry(seq)
+        entry = self._entries[self._start + seq - self.first]
+        assert entry is not None
+        return entry
+
+    def appended_at(self, seq: int) -> float:
+        """When message `seq`, which is held, was appended."""
+        return self.entry(seq)[3]
 
     def expires_at(self) -> float | None:
         """When the oldest message reaches its age, or None."""
-        if self.max_age is None or not len(self):
+        if self.max_age is None or self.first > self.head:
             return None
-        return self._entry(self._first)[3] + self.max_age
+        return self.entry(self.first)[3] + self.max_age
 
     def batch(self, seq: int, max_messages: int, max_bytes: int) -> tuple[list[bytes], bool]:
         """Read a batch that starts at `seq`, which is held: payloads, and whether they are text.
@@ -84,10 +87,10 @@ class History:
         The batch ends at the head, at `max_messages`, where text turns to binary or back, or
         before the message that would exceed `max_bytes`; its first message always comes.
         """
-        at = self._start + seq - self._first
+        at = self._start + seq - self.first
         payloads: list[bytes] = []
         size = 0
-        text = self._entry(seq)[1]
+        text = self.entry(seq)[1]
         for entry in self._entries[at : at + max_messages]:
             assert entry is not None
             size += len(entry[0])
@@ -99,7 +102,8 @@ class History:
     def append(self, payload: bytes, text: bool, publisher: str | None, *, now: float) -> int:
         """Append a message; returns its number. The owner has made room."""
         self._entries.append((payload, text, publisher, now))
-        self._bytes += len(payload)
+        self.size += len(payload)
+        self.head += 1
         return self.head
 
     def extend(
@@ -108,33 +112,33 @@ class History:
         """Append a batch; returns the number of its first message."""
         first = self.head + 1
         self._entries.extend([(payload, text, publisher, now) for payload in payloads])
-        self._bytes += sum(map(len, payloads))
+        self.size += sum(map(len, payloads))
+        self.head += len(payloads)
         return first
 
     def drop_oldest(self) -> None:
         """Forget the oldest message: rotation."""
-        entry = self._entries[self._start]
-        assert entry is not None
-        self._bytes -= len(entry[0])
-        self._entries[self._start] = None
-        self._start += 1
-        self._first += 1
-        if self._start >= _COMPACT and self._start * 2 >= len(self._entries):
-            del self._entries[: self._start]
-            self._start = 0
+        self.drop_through(self.first)
 
     def drop_through(self, seq: int) -> int:
         """Forget everything up to `seq`: cumulative trim. Returns how many were held."""
-        count = max(0, min(seq, self.head) - self._first + 1)
-        for _ in range(count):
-            self.drop_oldest()
+        count = min(seq, self.head) - self.first + 1
+        if count <= 0:
+            return 0
+        start, stop = self._start, self._start + count
+        for at in range(start, stop):
+            entry = self._entries[at]
+            assert entry is not None
+            self.size -= len(entry[0])
+            self._entries[at] = None
+        self._start = stop
+        self.first += count
+        if stop >= _COMPACT and stop * 2 >= len(self._entries):
+            del self._entries[:stop]
+            self._start = 0
         return count
 
     def renumber(self, first: int) -> None:
         """Give what is held the numbers from `first` on: the outbox in a new epoch."""
-        self._first = first
-
-    def _entry(self, seq: int) -> Entry:
-        entry = self._entries[self._start + seq - self._first]
-        assert entry is not None
-        return entry
+        self.head += first - self.first
+        self.first = first

@@ -16,21 +16,16 @@ from .channels import Channels, Ticket
 from .closing import Code, Ending
 from .config import Config
 from .errors import InvalidChannel, InvalidState, MessageTooLarge
-from .events import Authorize, ChannelEvent, CloseLink, Command
+from .events import Authorize, ChannelEvent, Command
 from .frames import Frame, Welcome
-from .greeting import Greeting
-from .link import Link
+from .greeting import Greeting, Reception
 from .local import LocalReader
 from .position import Since, check_channel, check_text
 from .reader import Reader
 from .server import ServerSession
-from .store import Appended, AppendRefused, HistoryRead, MemoryStore
+from .store import Appended, AppendRefused, HistoryRead
 from .timers import Timers
 from .tokens import Tokens
-from .violation import Violation
-
-MAX_GREETINGS = 1024
-"""Links that may be waiting for their verdict at once."""
 
 
 class Hub:
@@ -60,9 +55,10 @@ class Hub:
         self._now = float("-inf")
         self._commands: list[Command] = []
         self._writable: dict[int, None] = {}
-        self._timers: Timers[Greeting | ServerSession | Channel | str] = Timers()
-        self._greetings: dict[int, Greeting] = {}
-        self._closing: dict[int, Link] = {}
+        self._timers: Timers[ServerSession | Channel | str] = Timers()
+        self._reception = Reception(
+            config, rng=rng, commands=self._commands, writable=self._writable
+        )
         self._links: dict[int, ServerSession] = {}
         self._sessions: dict[str, ServerSession] = {}
         self._tokens: Tokens[ServerSession] = Tokens(new_token)
@@ -74,7 +70,7 @@ class Hub:
         self.channels = Channels(
             config,
             new_epoch=self.new_epoch,
-            store=None if durable else MemoryStore(self.new_epoch),
+            durable=durable,
             commands=self._commands,
         )
 
@@ -87,7 +83,7 @@ class Hub:
     def links(self) -> int:
         """Links that carry a session or wait for their verdict."""
         carrying = sum(session.link is not None for session in self._sessions.values())
-        return carrying + len(self._greetings)
+        return carrying + len(self._reception)
 
     @property
     def is_drained(self) -> bool:
@@ -104,16 +100,8 @@ class Hub:
     def handle_link_opened(self, link: int, *, now: float) -> None:
         """Note that a client has connected; it has `connect_timeout` to be welcomed."""
         now = self._clamp(now)
-        fresh = Link(link, config=self.config, rng=self._rng, now=now)
-        fresh.open(now=now)
-        if self._draining is not None:
-            self._turn_away(fresh, Ending(Code.GOING_AWAY, "the server is draining", 1.0))
-        elif len(self._greetings) >= MAX_GREETINGS:
-            self._turn_away(fresh, Ending(Code.TRY_LATER, "too many connections at once", 1.0))
-        else:
-            greeting = Greeting(fresh)
-            self._greetings[link] = greeting
-            self._timers.set(greeting, fresh.next_deadline())
+        away = Ending(Code.GOING_AWAY, "the server is draining", 1.0)
+        self._reception.open_link(link, away if self._draining is not None else None, now=now)
 
     def receive_bytes(self, link: int, *, now: float) -> None:
         """Note that bytes came on a link: a sign of life, whatever they are."""
@@ -130,28 +118,15 @@ class Hub:
             session.receive_frame(link, frame, size=size, now=now)
             self._follow_up(session)
             return
-        greeting = self._greetings.get(link)
-        if greeting is None:
-            return
-        try:
-            is_hello = greeting.receive_frame(frame, size, now=now)
-        except Violation as violation:
-            self._refuse(greeting, Ending(violation.code, violation.reason))
-            return
-        if is_hello:
+        greeting = self._reception.receive_frame(link, frame, size, now=now)
+        if greeting is not None:
             self._ask_verdict(greeting, now)
-        elif greeting.link.has_control():
-            self._writable[link] = None
 
     def handle_link_lost(self, link: int, ending: Ending, *, now: float) -> None:
         """Note that the transport of a link is gone."""
         now = self._clamp(now)
-        self._closing.pop(link, None)
         self._writable.pop(link, None)
-        greeting = self._greetings.pop(link, None)
-        if greeting is not None:
-            greeting.link.end()
-            self._timers.set(greeting, None)
+        self._reception.handle_link_lost(link)
         session = self._links.pop(link, None)
         if session is not None:
             session.handle_link_lost(link, ending, now=now)
@@ -160,7 +135,7 @@ class Hub:
     def handle_authorized(self, link: int, grant: Grant | None, *, now: float) -> None:
         """Take the verdict that `Authorize` asked for; None: refused. A late one is ignored."""
         now = self._clamp(now)
-        greeting = self._greetings.get(link)
+        greeting = self._reception.find(link)
         if greeting is not None and greeting.hello is not None:
             self._take_verdict(greeting, grant, now)
 
@@ -177,16 +152,11 @@ class Hub:
     def handle_timeout(self, *, now: float) -> None:
         """Let time pass. Early, late and spurious calls are harmless."""
         now = self._clamp(now)
+        self._reception.handle_timeout(now=now)
         for key in self._timers.pop_due(now):
             if isinstance(key, ServerSession):
                 key.handle_timeout(now=now)
                 self._follow_up(key)
-            elif isinstance(key, Greeting):
-                ending = key.link.handle_timeout(now=now)
-                if ending is not None:
-                    self._refuse(key, ending)
-                else:
-                    self._timers.set(key, key.link.next_deadline())
             elif isinstance(key, Channel):
                 key.expire(now=now)
                 self.room_made(key, now)
@@ -196,7 +166,10 @@ class Hub:
 
     def next_deadline(self) -> float | None:
         """When `handle_timeout` next has something to do; None if never."""
-        return self._timers.next_deadline()
+        own, greetings = self._timers.next_deadline(), self._reception.next_deadline()
+        if own is None or greetings is None:
+            return greetings if own is None else own
+        return min(own, greetings)
 
     # commands
 
@@ -221,7 +194,8 @@ class Hub:
     ) -> Ticket | None:
         """Append a batch: all or, without room for all, nothing. See `publish`."""
         now = self._clamp(now)
-        self._check_name(channel)
+        if self._draining is not None or self.channels.find(channel) is None:
+            self._check_name(channel)
         largest = max(map(len, payloads), default=0)
         if not payloads or largest > self.config.max_message:
             raise MessageTooLarge(
@@ -267,6 +241,8 @@ class Hub:
         readers = self._locals.get(reader.channel, {})
         if reader in readers:
             del readers[reader]
+            if not readers:
+                del self._locals[reader.channel]
             reader.channel.reader_count -= 1
             reader.leave()
             self.room_made(reader.channel, now)
@@ -288,8 +264,7 @@ class Hub:
         seconds = self.config.close_timeout if timeout is None else timeout
         if self._draining is None:
             self._draining = Ending(Code.GOING_AWAY, "the server is going away")
-            for greeting in list(self._greetings.values()):
-                self._refuse(greeting, self._draining)
+            self._reception.refuse_all(self._draining)
             for session in self._links.values():
                 session.go_away(seconds, seconds)
         self._timers.set("drain", now + seconds)
@@ -330,11 +305,7 @@ class Hub:
                 frame = session.next_frame(link, now=now)
             self._follow_up(session)
             return frame
-        closing = self._closing.pop(link, None)
-        if closing is not None:
-            return closing.next_control(now=now)
-        greeting = self._greetings.get(link)
-        return None if greeting is None else greeting.link.next_control(now=now)
+        return self._reception.next_frame(link, now=now)
 
     # for ServerSession
 
@@ -352,6 +323,8 @@ class Hub:
         readers = self._readers.get(reader.channel, {})
         if readers.pop(reader, None) is not None:
             reader.channel.reader_count -= 1
+            if not readers:
+                del self._readers[reader.channel]
 
     def park(self, session: ServerSession, name: str) -> None:
         """Tell a session when the store has opened a channel."""
@@ -396,20 +369,23 @@ class Hub:
         link, hello = greeting.link, greeting.hello
         assert hello is not None
         if grant is None:
-            self._refuse(greeting, Ending(Code.UNAUTHORIZED, "the credentials were refused"))
+            self._reception.refuse(
+                greeting, Ending(Code.UNAUTHORIZED, "the credentials were refused")
+            )
             return
         session = None if hello.token is None else self._tokens.find(hello.token)
         resumed = session is not None and session.grant.principal == grant.principal
         if session is None or not resumed:
             if len(self._sessions) >= self.config.max_sessions:
-                self._refuse(greeting, Ending(Code.TRY_LATER, "the server is full", 1.0))
+                self._reception.refuse(greeting, Ending(Code.TRY_LATER, "the server is full", 1.0))
                 return
             session = self._new_session(grant)
         elif session.link is not None and session.link > link.id:
-            self._refuse(greeting, Ending(Code.FENCED, "a newer connection has the session"))
+            self._reception.refuse(
+                greeting, Ending(Code.FENCED, "a newer connection has the session")
+            )
             return
-        del self._greetings[link.id]
-        self._timers.set(greeting, None)
+        self._reception.release(greeting)
         token = self._tokens.show(session, hello.token if resumed else None)
         welcome = Welcome(
             session.id,
@@ -439,20 +415,6 @@ class Hub:
         )
         self._sessions[number] = session
         return session
-
-    def _refuse(self, greeting: Greeting, ending: Ending) -> None:
-        del self._greetings[greeting.link.id]
-        self._timers.set(greeting, None)
-        self._turn_away(greeting.link, ending)
-
-    def _turn_away(self, link: Link, ending: Ending) -> None:
-        if ending.code == Code.SILENT:
-            link.end()
-        else:
-            link.close(ending)
-            self._closing[link.id] = link
-            self._writable[link.id] = None
-        self._commands.append(CloseLink(link.id, ending))
 
     def _follow_up(self, session: ServerSession) -> None:
         """After anything that touched a session: note its deadline."""

@@ -113,8 +113,9 @@ class Intake:
             raise Violation(f"data of {frame.id} before offered")
         if not self._credit.receive(charge(frame.payloads)):
             raise Violation(f"data for channel {self.name!r} beyond the limit")
+        known = self._receiver.duplicates
         verdict = self._receiver.receive(frame.first, frame.payloads, frame.text)
-        if verdict is not Verdict.ACCEPTED:
+        if verdict is Verdict.GAP or self._receiver.duplicates != known:
             self._acks.demand()
 
     def receive_gone(self, frame: Gone, *, now: float) -> None:

@@ -31,48 +31,34 @@ class Link:
         self.progressed = False
         self._config = config
         self._rng = rng
-        self._opened_at: float | None = None
+        self._attached_at: float | None = None
         self._greet_by = now + config.connect_timeout
         self._heartbeat: Heartbeat | None = None
         self._sent = 0
         self._received = 0
         self._ping_number = 0
-        self._pinged_at = 0.0
+        self._pinged_at: float | None = None
         self._pong: int | None = None
         self._close: Close | None = None
-
-    @property
-    def is_attached(self) -> bool:
-        """Whether the link carries its session."""
-        return self.state is LinkState.ATTACHED
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether the peer missed its heartbeat."""
-        return self._heartbeat is not None and self._heartbeat.is_dead
 
     @property
     def round_trip(self) -> float | None:
         """Seconds a ping last took, or None."""
         return None if self._heartbeat is None else self._heartbeat.round_trip
 
-    @property
-    def data_received(self) -> int:
-        """Data frames that arrived on this link."""
-        return self._received
-
     def lived(self, now: float) -> float:
-        """Seconds since the link opened; 0 if it never did."""
-        return 0.0 if self._opened_at is None else now - self._opened_at
+        """Seconds the link has carried its session; 0 if it never did.
+
+        Waiting for a verdict is no life: a server that accepts and never answers must not clear
+        the backoff (I18).
+        """
+        return 0.0 if self._attached_at is None else now - self._attached_at
 
     def next_deadline(self) -> float | None:
         """When the handshake must be over, or the heartbeat has something to do."""
         if self.state in (LinkState.CLOSING, LinkState.ENDED):
             return None
-        beat = None if self._heartbeat is None else self._heartbeat.next_deadline()
-        if self.state is LinkState.ATTACHED:
-            return beat
-        return self._greet_by if beat is None else min(self._greet_by, beat)
+        return self._greet_by if self._heartbeat is None else self._heartbeat.next_deadline()
 
     def handle_timeout(self, *, now: float) -> Ending | None:
         """Let time pass; returns how the link must end, if it must."""
@@ -83,7 +69,7 @@ class Link:
             if self._heartbeat.is_dead:
                 quiet = self._config.heartbeat + self._config.heartbeat_timeout
                 return Ending(Code.SILENT, f"not a byte from the peer for {quiet:g} s")
-        if self.state is not LinkState.ATTACHED and now >= self._greet_by:
+        elif now >= self._greet_by:
             seconds = self._config.connect_timeout
             return Ending(Code.TIMEOUT, f"no connection within {seconds:g} s")
         return None
@@ -91,17 +77,21 @@ class Link:
     def open(self, *, now: float) -> None:
         """The transport is up: frames may flow."""
         self.state = advance(LINK, self.state, LinkTrigger.OPEN)
-        self._opened_at = now
+
+    def attach(self, *, now: float) -> None:
+        """The verdict was good: the link carries its session.
+
+        Only now the heartbeat begins: until then `connect_timeout` is the limit, and a verdict that
+        takes its time must not look like a dead peer.
+        """
+        self.state = advance(LINK, self.state, LinkTrigger.ATTACH)
+        self._attached_at = now
         self._heartbeat = Heartbeat(
             interval=self._config.heartbeat,
             timeout=self._config.heartbeat_timeout,
             rng=self._rng,
             now=now,
         )
-
-    def attach(self) -> None:
-        """The verdict was good: the link carries its session."""
-        self.state = advance(LINK, self.state, LinkTrigger.ATTACH)
 
     def close(self, ending: Ending) -> None:
         """Say a last word, if the link is open, and hear no more."""
@@ -133,10 +123,12 @@ class Link:
     def receive_pong(self, pong: Pong, *, now: float) -> None:
         """Take the answer to a ping."""
         self._check_count(pong.sent)
-        if pong.number > self._ping_number:
+        if not 1 <= pong.number <= self._ping_number:
             raise Violation(f"pong {pong.number} answers no ping")
-        if pong.number == self._ping_number and self._heartbeat is not None:
-            self._heartbeat.receive_pong(self._pinged_at, now=now)
+        pinged_at = self._pinged_at
+        if pong.number == self._ping_number and pinged_at is not None and self._heartbeat:
+            self._pinged_at = None
+            self._heartbeat.receive_pong(pinged_at, now=now)
 
     def has_control(self) -> bool:
         """Whether `next_control` has a frame."""
@@ -144,7 +136,7 @@ class Link:
         return (
             self._close is not None
             or self._pong is not None
-            or (beat is not None and beat.wants_ping and self.state is LinkState.ATTACHED)
+            or (beat is not None and beat.wants_ping)
         )
 
     def next_control(self, *, now: float) -> Frame | None:
@@ -155,7 +147,7 @@ class Link:
         if self._pong is not None:
             number, self._pong = self._pong, None
             return Pong(number, self._sent)
-        if self._heartbeat is not None and self._heartbeat.wants_ping and self.is_attached:
+        if self._heartbeat is not None and self._heartbeat.wants_ping:
             self._heartbeat.ping_sent()
             self._ping_number += 1
             self._pinged_at = now

@@ -85,6 +85,22 @@ def check_text(payload: bytes) -> None:
         raise NotText(f"the payload is not UTF-8 ({fault.reason}); publish it as bytes") from None
 
 
+def check_since(since: Since) -> None:
+    """Refuse a place to start at that the wire could not carry.
+
+    Raises:
+        InvalidPosition: it is neither a position that can be nor one of the two words.
+    """
+    if isinstance(since, Position):
+        possible = is_epoch(since.epoch) and 0 <= since.seq <= MAX_SEQ
+    else:
+        possible = since in ("latest", "earliest")
+    if not possible:
+        raise InvalidPosition(
+            f"{str(since)[:80]!r} is no place to start; use a position, 'latest' or 'earliest'"
+        )
+
+
 def check_channel(name: str) -> None:
     """Refuse a name the wire could not carry.
 

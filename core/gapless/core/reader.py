@@ -117,9 +117,12 @@ class Reader:
 
     def end(self, reason: str, again: bool) -> None:
         """Stop: the channel's numbering is over, or the subscription is."""
-        if self.phase is not ReaderPhase.ENDED:
+        if self.phase is ReaderPhase.LIVE:
             self.phase = ReaderPhase.ENDING
             self._ended = Ended(self.channel.id, reason, again)
+        elif self.phase is ReaderPhase.ASKED:
+            # Unanswered, its id was never given on the link: `ended` would be a violation.
+            self.phase = ReaderPhase.ENDED
 
     # outputs
 

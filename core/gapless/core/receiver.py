@@ -136,7 +136,7 @@ class Receiver:
     def receive(self, first: int, payloads: list[bytes], text: bool) -> Verdict:
         """Take a batch numbered `first`, `first` + 1, … of the position's epoch."""
         expected = self._next
-        if first != expected:
+        if first != expected or not payloads:
             if first > expected:
                 return Verdict.GAP
             known = expected - first
@@ -157,7 +157,7 @@ class Receiver:
         if first > self._next:
             return Verdict.GAP
         assert self._epoch is not None
-        self._drop_caught_up()
+        was_caught_up = self._drop_caught_up()
         first = self._next
         self.lost += last - first + 1
         tail = self._inbox[-1] if self._inbox else None
@@ -166,6 +166,9 @@ class Receiver:
             first, reason = tail.first, tail.reason
         self._inbox.append(Lost(self._channel, self._epoch, first, last, reason))
         self._next = last + 1
+        if was_caught_up:
+            # Behind the loss, not before it: so losses merge, and the mark isn't lost with them.
+            self.mark_caught_up()
         return Verdict.ACCEPTED
 
     def restart(self, position: Position, reason: str) -> None:
@@ -263,7 +266,8 @@ class Receiver:
             tail.payloads.extend(payloads)
             return
         assert self._epoch is not None
-        self._inbox.append(Run(self._epoch, first, payloads, text))
+        # A list of its own: the frame's may be shared by all readers of the channel (P7).
+        self._inbox.append(Run(self._epoch, first, list(payloads), text))
 
     def _take_marker(self, marker: Lost | Reset | CaughtUp) -> None:
         if isinstance(marker, Lost):
@@ -278,9 +282,11 @@ class Receiver:
         elif isinstance(marker, Lost):
             self.lost -= marker.last - marker.first + 1
 
-    def _drop_caught_up(self) -> None:
-        if self._inbox and isinstance(self._inbox[-1], CaughtUp):
+    def _drop_caught_up(self) -> bool:
+        found = bool(self._inbox) and isinstance(self._inbox[-1], CaughtUp)
+        if found:
             self._inbox.pop()
+        return found
 
     def _end_of_inbox(self) -> Position:
         if self._inbox:

@@ -60,7 +60,12 @@ class Reconnector:
         at = now + self._backoff.next_delay(ending.retry_after)
         if self._give_up_at is None:
             return at
-        return at if at <= self._give_up_at else None
+        if now >= self._give_up_at:
+            return None
+        if ending.retry_after is not None and at > self._give_up_at:
+            return None
+        # The last try uses up the time that was given.
+        return min(at, self._give_up_at)
 
     def move_at(self, spread: float, *, now: float) -> float:
         """Say when to move to another link, spread over `spread` seconds."""

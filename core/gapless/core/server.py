@@ -18,7 +18,6 @@ from .events import Command
 from .frames import (
     Ack,
     Denied,
-    Ended,
     Frame,
     Goaway,
     Hello,
@@ -32,7 +31,7 @@ from .intake import Intake
 from .lane import Inbound, Lane, Outbound
 from .link import Link
 from .position import ME, channel_fault
-from .reader import Reader
+from .reader import Reader, ReaderPhase
 from .session import Session
 from .states import SessionState, SessionTrigger
 from .violation import Violation
@@ -99,7 +98,6 @@ class ServerSession(Session):
         self._goaway: Goaway | None = None
         self._peer_max_message = config.max_message
         self._readers: dict[str, Reader] = {}
-        self._ending_readers: dict[Reader, None] = {}
         self._parked: dict[str, Subscribe] = {}
         self._denied: dict[int, Subscribed] = {}
         self._intakes: dict[str, Intake] = {}
@@ -119,7 +117,7 @@ class ServerSession(Session):
         now = self._clamp(now)
         if self._link is not None:
             self.close_link(Ending(Code.FENCED, "another connection took the session over"), now)
-        link.attach()
+        link.attach(now=now)
         self._link = link
         self._arm(link)
         self._timers.set("lease", None)
@@ -150,11 +148,12 @@ class ServerSession(Session):
             self._receive_subscribe(parked, now)
 
     def start_over(self, reader: Reader) -> None:
-        """The channel has a new epoch: the client subscribes again and is told."""
-        self._drop_reader(reader)
-        reader.end("epoch", again=True)
-        self._ending_readers[reader] = None
-        self._touch(reader)
+        """The channel has a new epoch: the client subscribes again and is told.
+
+        One that waits for its answer is told by that.
+        """
+        if reader.phase is not ReaderPhase.ASKED:
+            self._end_reader(reader, "epoch", again=True)
 
     def intake_changed(self, intake: Intake) -> None:
         """The store has answered."""
@@ -251,12 +250,9 @@ class ServerSession(Session):
                 return
         for reader in self._readers.values():
             if reader.request == frame.request:
-                self._drop_reader(reader)
-                reader.end("unsubscribed", again=False)
-                self._ending_readers[reader] = None
+                self._end_reader(reader, "unsubscribed", again=False)
                 reader.channel.unpin(self)
                 self._pinned.pop(reader.channel, None)
-                self._touch(reader)
                 self._hub.room_made(reader.channel, now)
                 return
 
@@ -280,8 +276,7 @@ class ServerSession(Session):
                 intake.forbidden = "forbidden"
             self._intakes[frame.channel] = intake
         self._inbound.pop(intake.id, None)
-        self._inbound[frame.id] = intake
-        self._inbound_given.add(frame.id)
+        self._give(self._inbound, self._inbound_given, frame.id, intake)
         intake.receive_offer(frame, now=now)
         self._received(intake, now)
 
@@ -300,13 +295,9 @@ class ServerSession(Session):
     def _spoke(self, lane: Lane, frame: Frame) -> None:
         if isinstance(frame, Subscribed):
             assert isinstance(lane, Reader)
-            self._outbound[frame.id] = lane
-            self._outbound_given.add(frame.id)
+            self._give(self._outbound, self._outbound_given, frame.id, lane)
             if frame.pin is not None:
                 self._pinned[lane.channel] = None
-        elif isinstance(frame, Ended):
-            assert isinstance(lane, Reader)
-            self._ending_readers.pop(lane, None)
 
     def _rested(self, lane: Lane, now: float) -> None:
         if isinstance(lane, Reader):
@@ -322,7 +313,6 @@ class ServerSession(Session):
     def _link_ended(self, link: Link, ending: Ending, now: float) -> None:
         for reader in list(self._readers.values()):
             self._drop_reader(reader)
-        self._ending_readers.clear()
         self._parked.clear()
         self._denied.clear()
         self._last_offer = 0
@@ -339,6 +329,11 @@ class ServerSession(Session):
         return list(self._intakes.values())
 
     # internals
+
+    def _end_reader(self, reader: Reader, reason: str, *, again: bool) -> None:
+        self._drop_reader(reader)
+        reader.end(reason, again)
+        self._touch(reader)
 
     def _drop_reader(self, reader: Reader) -> None:
         if self._readers.get(reader.name) is reader:

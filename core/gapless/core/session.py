@@ -25,7 +25,7 @@ from .violation import Violation
 LaneT = TypeVar("LaneT", bound=Lane)
 
 MAX_IDS = 4096
-"""Ids remembered a link, to tell an ended one from one never given."""
+"""Ids remembered a link, to tell an ended one from one never given. Beyond, none is a fault."""
 
 
 class Session:
@@ -262,6 +262,12 @@ class Session:
         if lane is None and number not in given and len(given) < MAX_IDS:
             raise Violation(f"id {number} was never given on this link")
         return lane
+
+    def _give(self, lanes: dict[int, LaneT], given: set[int], number: int, lane: LaneT) -> None:
+        """An id means this lane from now on. Only the first `MAX_IDS` are remembered (P3)."""
+        lanes[number] = lane
+        if len(given) < MAX_IDS:
+            given.add(number)
 
     def _touch(self, lane: Lane) -> None:
         """A lane changed: it may have something to send, to be told, or a new deadline."""

@@ -1,15 +1,11 @@
 """The seam behind which messages are kept: commands out, answers in (design 12).
 
-The hub's own histories are what readers read; the store makes them last. `Append` and
-`ReadHistory` are plain data, carried out by the driver, and answered with the objects here. The
-memory store needs no driver: it answers at once, by agreeing, since a hub's history is already all
-the memory there is.
+Readers read a hub's own histories; a store makes messages outlive the hub. `Append` and
+`ReadHistory` are plain data that a driver carries out, and these are the answers. The memory store
+is the histories themselves: it has nothing to ask, and answers at once.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-
-from .events import Append, ReadHistory
 
 
 @dataclass(slots=True)
@@ -57,22 +53,3 @@ class HistoryRead:
     head: int
     payloads: tuple[bytes, ...] = ()
     text: bool = False
-
-
-class MemoryStore:
-    """Answers at once. It forgets with the process: each channel begins under a fresh epoch.
-
-    Args:
-        new_epoch: makes the name of an epoch.
-    """
-
-    def __init__(self, new_epoch: Callable[[], str]) -> None:
-        self._new_epoch = new_epoch
-
-    def append(self, command: Append) -> Appended:
-        """Agree."""
-        return Appended(command.request, command.epoch, command.seq)
-
-    def read_history(self, command: ReadHistory) -> HistoryRead:
-        """Describe a channel nobody has written to."""
-        return HistoryRead(command.request, self._new_epoch(), 1, 0)

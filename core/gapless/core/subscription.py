@@ -146,15 +146,16 @@ class Subscription:
             return
         if not within:
             raise Violation(f"data of channel {self.channel!r} beyond the limit")
+        known = self._receiver.duplicates
         verdict = self._receiver.receive(frame.first, frame.payloads, frame.text)
-        if verdict is Verdict.ACCEPTED:
-            if self._head is not None:
-                self._mark_caught_up()
-        elif verdict is Verdict.DUPLICATE:
-            self._acks.demand()
-        else:
+        if verdict is Verdict.GAP:
             self.gaps += 1
             self.phase = Phase.WANTED
+            return
+        if self._receiver.duplicates != known:
+            self._acks.demand()
+        if self._head is not None:
+            self._mark_caught_up()
 
     def receive_gone(self, frame: Gone, *, now: float) -> None:
         """Take a loss that the sender declares."""

@@ -75,8 +75,6 @@ class FrameScout:
     @property
     def progress(self) -> int | None:
         """Bytes that have come of an unfinished message; None between messages."""
-        if self._is_over:
-            return None
         if self._fragments:
             in_control = self._first_byte & _CONTROL
             return self._message_size - (0 if in_control else self._payload_left)

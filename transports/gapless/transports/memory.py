@@ -91,7 +91,7 @@ class MemoryWire:
                 frame = self._codec.decode(self._input[begin:position])
             except CodecError as fault:
                 return [*events, self._fail(fault.code, str(fault), now)]
-            events.append(FrameReceived(frame, _PREFIX + size))
+            events.append(FrameReceived(frame, size))
             self._limit = self._codec.max_frame
         del self._input[:position]
         self._clock.note(len(self._input) or None, is_new=bool(position), now=now)

@@ -25,7 +25,7 @@ class WireOpened:
 
 @dataclass(slots=True)
 class FrameReceived:
-    """A frame arrived; `size` is what it took on the wire, in bytes."""
+    """A frame arrived; `size` is its length as encoded, in bytes, without the wire's framing."""
 
     frame: Frame
     size: int
@@ -46,7 +46,10 @@ class Wire(Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether the handshake is done and nothing has ended the wire."""
+        """Whether the handshake is done and nothing has ended the wire.
+
+        A wire without a handshake is open from the start and yields no `WireOpened`.
+        """
         ...
 
     @property
@@ -63,11 +66,19 @@ class Wire(Protocol):
         ...
 
     def send_frame(self, frame: Frame, *, now: float) -> None:
-        """Encode a frame behind what is already to be sent. Ignored once the wire has ended."""
+        """Encode a frame behind what is already to be sent. Ignored once the wire has ended.
+
+        Raises:
+            InvalidState: the wire is not open yet.
+            CodecError: a payload of a text batch is not UTF-8; nothing is sent.
+        """
         ...
 
     def close(self, ending: Ending, *, now: float) -> None:
-        """Start the closing handshake, or drop the wire if it never opened."""
+        """Start the closing handshake, or drop the wire if it never opened. Idempotent.
+
+        No event follows: who closed knows the ending; `is_finished` says when it is through.
+        """
         ...
 
     def next_deadline(self) -> float | None:

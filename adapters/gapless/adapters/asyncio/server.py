@@ -110,15 +110,15 @@ class Server:
             self.driver.pump()
             await self.waiting.wait(channel)
         self.driver.wake()
-        while ticket.position is None and ticket.refused is None:
+        while ticket.is_pending:
             await self.waiting.wait(ticket)
-        if ticket.position is None:
-            raise PublishRefused(channel, ticket.refused or "")
+        if ticket.refused is not None:
+            raise PublishRefused(channel, ticket.refused)
         self._published += len(payloads)
         if self._published >= TURN:
             self._published = 0
             await asyncio.sleep(0)
-        return ticket.position
+        return Position(ticket.epoch, ticket.seq)
 
     def subscribe(
         self, channel: str, since: Since = "latest", *, on_lost: OnLost | None = None

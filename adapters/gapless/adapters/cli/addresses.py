@@ -1,8 +1,6 @@
 """Reading HOST:PORT, and telling loopback from the rest."""
 
-import ipaddress
 import os
-import socket
 
 from .outcome import USAGE, CommandError
 
@@ -20,19 +18,6 @@ def parse_address(text: str, what: str) -> Address:
     if not (port.isascii() and port.isdigit() and int(port) <= 65535):
         raise CommandError(f"{what} {text!r} is not an address; write HOST:PORT", USAGE)
     return host.strip("[]") or "127.0.0.1", int(port)
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether only this machine can reach what listens on `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        pass
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM) if host else []
-    except OSError:
-        return False
-    return bool(found) and all(ipaddress.ip_address(one[4][0]).is_loopback for one in found)
 
 
 def spell_address(host: str, port: int) -> str:

@@ -1,20 +1,28 @@
 """`gapless proxy`: a seeded bad network in front of anything."""
 
+import contextlib
+import sys
 import time
 from importlib.metadata import version
 
 from .addresses import Address, spell_address, spell_os_error
-from .console import LiveLine, say, write_json
+from .console import say, write_json
 from .netproxy import NetProxy
 from .outcome import CommandError
-from .running import Stop, following
+from .running import Stop, Stopped, live
+from .streams import read_chunks
 from .weather import Forecast
 
 
 async def run_proxy(
-    stop: Stop, listen: Address, target: Address, forecast: Forecast, as_json: bool
+    stop: Stop,
+    listen: Address,
+    target: Address,
+    forecast: Forecast,
+    as_json: bool,
+    until_eof: bool,
 ) -> int:
-    """Forward until asked to stop; return the exit code."""
+    """Forward until asked to stop, or standard input ends; return the exit code."""
     proxy = NetProxy(forecast, target, say)
     weather = proxy.weather
     started = time.monotonic()
@@ -30,8 +38,9 @@ async def run_proxy(
             place = spell_address(*address)
             say(f"listening on {place}, forwarding to {spell_address(*target)}")
             say(f"seed {forecast.seed}")
-            async with following(LiveLine(), progress):
-                await stop.wait()
+            async with live(progress):
+                with contextlib.suppress(Stopped):
+                    await stop.interrupt(_wait_for_eof() if until_eof else stop.wait())
     except OSError as error:
         raise CommandError(
             f"can't listen on {spell_address(*listen)}: {spell_os_error(error)};"
@@ -55,3 +64,8 @@ async def run_proxy(
         }
     )
     return stop.code
+
+
+async def _wait_for_eof() -> None:
+    async for _ in read_chunks(sys.stdin.fileno()):
+        pass

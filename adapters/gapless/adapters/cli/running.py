@@ -101,19 +101,27 @@ def _silence_stdout() -> None:
 
 
 @contextlib.asynccontextmanager
-async def following(line: LiveLine, text: Callable[[], str]) -> AsyncGenerator[None]:
-    """Keep a live line up to date while the context lasts."""
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
+    """Let work run while the context lasts; what it raised is raised at the end."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+@contextlib.asynccontextmanager
+async def live(text: Callable[[], str], *, wanted: bool = True) -> AsyncGenerator[None]:
+    """Keep a live line on the terminal while the context lasts, if there is a terminal."""
+    line = LiveLine(wanted=wanted)
 
     async def follow() -> None:
-        while True:
+        while line.is_shown:
             line.update(text())
             await asyncio.sleep(1 / LINES_A_SECOND)
 
     with line:
-        task = asyncio.create_task(follow()) if line.is_shown else None
-        try:
+        async with beside(follow()):
             yield
-        finally:
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)

@@ -29,7 +29,10 @@ async def read_chunks(fd: int) -> AsyncGenerator[bytes]:
     while True:
         if not await _ready(loop.add_reader, loop.remove_reader, fd):
             await asyncio.sleep(0)
-        chunk = os.read(fd, READ_SIZE)
+        try:
+            chunk = os.read(fd, READ_SIZE)
+        except BlockingIOError:
+            continue
         if not chunk:
             return
         yield chunk

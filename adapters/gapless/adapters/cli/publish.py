@@ -1,0 +1,153 @@
+"""`gapless publish`: each line of a file or of standard input becomes a message."""
+
+import time
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from gapless.adapters.asyncio import (
+    Config,
+    Publisher,
+    PublishFailed,
+    Session,
+    SessionClosed,
+    connect,
+)
+from gapless.core.errors import MessageTooLarge
+from gapless.core.events import Settled
+
+from .addresses import spell_os_error
+from .console import count, say, spell_ranges, write_json
+from .links import LinkWatch
+from .outcome import FAILED
+from .running import Stop, Stopped, beside, live
+from .streams import LineTooLong, read_lines
+
+Range = tuple[int, int]
+
+ENDINGS = {
+    "refused": "refused for good, not applied",
+    "unknown": "sent, but the answer was lost with the session: applied or not, nobody can say",
+    "unsent": "never sent",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PublishOptions:
+    """What `publish` was asked for; `name` is what messages call the input."""
+
+    url: str
+    channel: str
+    name: str
+    wait: float
+    token: str | None
+    as_json: bool
+
+
+async def run_publish(stop: Stop, options: PublishOptions, source: int) -> int:
+    """Publish the lines of the descriptor `source` until all are accepted; return the exit code.
+
+    Asked to stop, it reads no more and settles what it has sent.
+    """
+    started = time.monotonic()
+    async with AsyncExitStack() as stack:
+        connection = connect(options.url, token=options.token, wait=options.wait)
+        try:
+            session = await stop.interrupt(stack.enter_async_context(connection))
+        except Stopped:
+            return stop.code
+        watch = LinkWatch(session)
+        await stack.enter_async_context(beside(watch.follow()))
+        await stack.enter_async_context(beside(_close_when_stopped(stop, session)))
+        publisher = session.publisher(options.channel)
+        tally = publisher.tally
+
+        def progress() -> str:
+            rate = tally.accepted / (time.monotonic() - started)
+            return (
+                f"{tally.accepted:,} of {tally.sent:,} messages accepted"
+                f" · {rate:,.0f} a second · {watch.state}"
+            )
+
+        await stack.enter_async_context(live(progress))
+        fault = await _publish_all(stop, publisher, options.name, source)
+    return _report(stop, options, publisher, fault, time.monotonic() - started)
+
+
+async def _publish_all(stop: Stop, publisher: Publisher, name: str, source: int) -> str | None:
+    """Send every line and wait until all are settled; says what kept it from going on."""
+    fault: str | None = None
+    with suppress(PublishFailed):
+        async with publisher:
+            try:
+                await stop.interrupt(_send_lines(publisher, source))
+            except Stopped:
+                pass
+            except SessionClosed as error:
+                fault = str(error)
+            except LineTooLong as error:
+                most = Config.production().max_message
+                fault = f"line {error.number} of {name} is over {most} bytes; split it"
+            except MessageTooLarge as error:
+                fault = f"line {publisher.tally.sent + 1} of {name}: {error}; split it"
+            except OSError as error:
+                fault = f"can't read {name}: {spell_os_error(error)}; check the file"
+    return fault
+
+
+async def _send_lines(publisher: Publisher, source: int) -> None:
+    send = publisher.send
+    async for lines in read_lines(source, Config.production().max_message):
+        for line in lines:
+            await send(line)
+
+
+async def _close_when_stopped(stop: Stop, session: Session) -> None:
+    """Give what was sent `close_timeout` seconds to be settled once asked to stop."""
+    await stop.wait()
+    await session.close()
+
+
+def _report(
+    stop: Stop, options: PublishOptions, publisher: Publisher, fault: str | None, seconds: float
+) -> int:
+    tally = publisher.tally
+    for outcome, meaning in ENDINGS.items():
+        for code, ranges in _ranges(tally.failed, outcome).items():
+            reason = f" ({code})" if code else ""
+            say(f"{outcome}: lines {spell_ranges(ranges)} of {options.name}: {meaning}{reason}")
+    if fault is not None:
+        say(f"gapless: {fault}; lines before it: {tally.accepted:,} accepted")
+    if options.as_json:
+        found = {
+            outcome: [pair for pairs in _ranges(tally.failed, outcome).values() for pair in pairs]
+            for outcome in ENDINGS
+        }
+        write_json(
+            {
+                "channel": options.channel,
+                "sent": tally.sent,
+                "accepted": tally.accepted,
+                **found,
+                "fault": fault,
+                "seconds": round(seconds, 3),
+                "version": version("gapless"),
+            }
+        )
+    else:
+        print(f"{count(tally.accepted, 'message')} accepted of {tally.sent:,}")
+    return FAILED if tally.failed or fault is not None else stop.code
+
+
+def _ranges(failed: list[Settled], outcome: str) -> dict[str, list[Range]]:
+    """The lines that ended so, by the reason given; neighbours are joined."""
+    found: dict[str, list[Range]] = {}
+    for one in sorted(failed, key=lambda settled: settled.first):
+        if one.outcome != outcome:
+            continue
+        ranges = found.setdefault(one.code, [])
+        if ranges and ranges[-1][1] + 1 == one.first:
+            ranges[-1] = (ranges[-1][0], one.last)
+        else:
+            ranges.append((one.first, one.last))
+    return found
