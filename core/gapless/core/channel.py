@@ -12,7 +12,7 @@ import enum
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
-from .config import Overflow
+from .config import Overflow, check_setting
 from .errors import ConfigError
 from .frames import Data
 from .history import History
@@ -40,22 +40,21 @@ class ChannelSettings:
     overflow: Overflow
     patience: float
 
+    def can_hold(self, size: int, count: int) -> bool:
+        """Whether `count` messages of `size` bytes fit into an empty history."""
+        return size <= self.history_bytes and count <= self.history_messages
+
     def changed(self, **fields: object) -> "ChannelSettings":
         """Copy with some fields changed.
 
         Raises:
-            ConfigError: a field's value is out of range.
+            ConfigError: there is no such field, or its value is out of range.
         """
-        settings = replace(self, **fields)  # type: ignore[arg-type]  # checked right below
-        if settings.history_messages < 1 or settings.history_bytes < 1:
-            raise ConfigError("history_messages and history_bytes must be at least 1")
-        if settings.history_age is not None and settings.history_age <= 0:
-            raise ConfigError("history_age is seconds above 0, or None")
-        if settings.overflow not in ("wait", "reject", "rotate"):
-            raise ConfigError(f"overflow is {settings.overflow!r}; wait, reject or rotate")
-        if not settings.patience >= 0:
-            raise ConfigError("patience is seconds, at least 0")
-        return settings
+        for name, value in fields.items():
+            if name not in self.__slots__:
+                raise ConfigError(f"a channel has no {name!r}; it has {', '.join(self.__slots__)}")
+            check_setting(name, value)
+        return replace(self, **fields)  # type: ignore[arg-type]  # checked right above
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .channel import Admission, Channel, ChannelSettings
 from .config import Config
-from .errors import TooManyChannels
+from .errors import MessageTooLarge, TooManyChannels
 from .events import Append, Command, ReadHistory
 from .intake import Chunk, Intake
 from .outbox import BATCH_BYTES, BATCH_MESSAGES
@@ -78,6 +78,16 @@ class Work:
     origin: Ticket | Intake
 
 
+@dataclass(slots=True)
+class Reading:
+    """A read the store hasn't answered, and the numbering it was asked under."""
+
+    reader: Reader
+    after: int
+    epoch: str
+    head: int
+
+
 class Channels:
     """All channels of a hub.
 
@@ -110,10 +120,11 @@ class Channels:
         )
         self._settings: dict[str, ChannelSettings] = {}
         self._channels: dict[str, Channel] = {}
-        self._opening: dict[str, int] = {}
+        self._opening: dict[str, None] = {}
+        self._opening_requests: dict[int, str] = {}
         self._requests = 0
         self._work: dict[int, Work] = {}
-        self._reads: dict[int, tuple[str, Reader | None, int]] = {}
+        self._reads: dict[int, Reading] = {}
         self._asked: dict[int, tuple[Intake, str]] = {}
         self._busy: dict[Channel, int] = {}
         self._intakes: dict[str, dict[Intake, None]] = {}
@@ -149,8 +160,9 @@ class Channels:
         if not self._durable:
             return self._add(name, self._new_epoch())
         request = self._next_request()
-        self._opening[name] = request
-        self._ask(ReadHistory(request, name, None, 0, 0), None)
+        self._opening[name] = None
+        self._opening_requests[request] = name
+        self._commands.append(ReadHistory(request, name, None, 0, 0))
         return None
 
     def configure(self, name: str, **fields: object) -> None:
@@ -174,13 +186,26 @@ class Channels:
 
     # publishing
 
-    def publish(self, name: str, payloads: list[bytes], text: bool, *, now: float) -> Ticket | None:
-        """Append a batch of the server's own; None: no room now, wait for `name` to be ready."""
-        channel = self.open(name, now=now)
+    def publish(
+        self, name: str, payloads: list[bytes], size: int, text: bool, *, now: float
+    ) -> Ticket | None:
+        """Append a batch of the server's own; None: no room now, wait for `name` to be ready.
+
+        Raises:
+            MessageTooLarge: the batch is larger than the channel's whole history.
+            TooManyChannels: the hub keeps as many as it may.
+        """
+        channel = self._channels.get(name) or self.open(name, now=now)
         if channel is None or channel in self._busy:
             self.waiting[name] = None
             return None
-        size = sum(map(len, payloads))
+        settings = channel.settings
+        if not settings.can_hold(size, len(payloads)):
+            raise MessageTooLarge(
+                f"{len(payloads)} messages of {size} bytes together can't fit into channel "
+                f"{name!r}: its history holds {settings.history_messages} messages, "
+                f"{settings.history_bytes} bytes"
+            )
         admission = channel.admit(size, len(payloads), now=now)
         if admission is Admission.WAIT:
             self.waiting[name] = None
@@ -248,9 +273,11 @@ class Channels:
 
     def read(self, reader: Reader, after: int, *, now: float) -> None:
         """Ask the store for what a reader needs and the history no longer holds."""
-        name = reader.channel.name
+        channel = reader.channel
         request = self._next_request()
-        self._ask(ReadHistory(request, name, after, BATCH_MESSAGES, BATCH_BYTES), reader)
+        self._reads[request] = Reading(reader, after, channel.epoch, channel.head)
+        command = ReadHistory(request, channel.name, after, BATCH_MESSAGES, BATCH_BYTES)
+        self._commands.append(command)
 
     # answers
 
@@ -275,22 +302,26 @@ class Channels:
 
     def handle_history(self, answer: HistoryRead, *, now: float) -> None:
         """Take the store's answer to a `ReadHistory`."""
-        name, reader, after = self._reads.pop(answer.request, ("", None, 0))
-        if self._opening.get(name) == answer.request:
+        name = self._opening_requests.pop(answer.request, None)
+        if name is not None:
             del self._opening[name]
             stored_first = answer.first if answer.first <= answer.head else None
             channel = self._add(name, answer.epoch, answer.head, stored_first)
             self.news.opened[name] = None
             self.wake(channel, now=now)
             return
-        known = self._channels.get(name)
-        if known is None or reader is None:
+        reading = self._reads.pop(answer.request, None)
+        if reading is None:
             return
-        if answer.epoch != known.epoch or answer.head < known.head:
-            self._start_over(known, answer.epoch, answer.first, answer.head)
+        reader, channel = reading.reader, reading.reader.channel
+        if channel.epoch != reading.epoch:
+            # Asked under an older numbering: it says nothing about this one.
             return
-        known.set_stored_first(answer.first)
-        reader.handle_history(list(answer.payloads), answer.text, after)
+        if answer.epoch != channel.epoch or answer.head < reading.head:
+            self._start_over(channel, answer.epoch, answer.first, answer.head)
+            return
+        channel.set_stored_first(answer.first)
+        reader.handle_history(list(answer.payloads), answer.text, reading.after)
         self.news.fetched[reader] = None
 
     # internals
@@ -305,10 +336,6 @@ class Channels:
         )
         self._channels[name] = channel
         return channel
-
-    def _ask(self, command: ReadHistory, reader: Reader | None) -> None:
-        self._reads[command.request] = (command.channel, reader, command.after or 0)
-        self._commands.append(command)
 
     def _next_request(self) -> int:
         self._requests += 1
@@ -400,7 +427,7 @@ class Channels:
         return channel.admit(size, len(chunk.payloads), now=now)
 
     def _forget_idle(self) -> None:
-        idle = [name for name, channel in self._channels.items() if channel.is_idle]
-        for name in idle:
-            if name not in self._settings:
+        for name, channel in list(self._channels.items()):
+            awaited = channel in self._busy or name in self._intakes or name in self.waiting
+            if channel.is_idle and not awaited and name not in self._settings:
                 self.forget(name)

@@ -64,17 +64,8 @@ class Config:
     max_hub_channels: int = 65_536
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if value is None and name in _OPTIONAL:
-                continue
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not low <= value <= high:
-                raise ConfigError(f"Config.{name} is {value!r}; it must be {low:g} … {high:g}")
-            if name in _WHOLE and not isinstance(value, int):
-                raise ConfigError(f"Config.{name} is {value!r}; it must be a whole number")
-        if self.overflow not in ("wait", "reject", "rotate"):
-            raise ConfigError(f"Config.overflow is {self.overflow!r}; wait, reject or rotate")
+        for field in fields(self):
+            check_setting(field.name, getattr(self, field.name))
         if self.backoff_base > self.backoff_cap:
             raise ConfigError("Config.backoff_base is above Config.backoff_cap")
         if self.history_bytes < self.max_message:
@@ -100,6 +91,25 @@ class Config:
         if role == "hub":
             return cls(history_messages=1000, memory_limit=1_024_000_000)
         return cls(backoff_base=0.5, backoff_cap=30.0, history_messages=500)
+
+
+def check_setting(name: str, value: object) -> None:
+    """Refuse a value that the field of that name can't have.
+
+    Raises:
+        ConfigError: it is out of range, or no number; the message names the field.
+    """
+    if name == "overflow":
+        if value not in ("wait", "reject", "rotate"):
+            raise ConfigError(f"Config.overflow is {value!r}; wait, reject or rotate")
+        return
+    if value is None and name in _OPTIONAL:
+        return
+    low, high = _RANGES[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ConfigError(f"Config.{name} is {value!r}; it must be {low:g} … {high:g}")
+    if name in _WHOLE and not isinstance(value, int):
+        raise ConfigError(f"Config.{name} is {value!r}; it must be a whole number")
 
 
 _LONGEST = 30 * 86_400.0

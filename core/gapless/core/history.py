@@ -118,7 +118,14 @@ class History:
 
     def drop_oldest(self) -> None:
         """Forget the oldest message: rotation."""
-        self.drop_through(self.first)
+        start = self._start
+        entry = self._entries[start]
+        assert entry is not None
+        self.size -= len(entry[0])
+        self._entries[start] = None
+        self._start = start + 1
+        self.first += 1
+        self._compact()
 
     def drop_through(self, seq: int) -> int:
         """Forget everything up to `seq`: cumulative trim. Returns how many were held."""
@@ -133,12 +140,15 @@ class History:
             self._entries[at] = None
         self._start = stop
         self.first += count
-        if stop >= _COMPACT and stop * 2 >= len(self._entries):
-            del self._entries[:stop]
-            self._start = 0
+        self._compact()
         return count
 
     def renumber(self, first: int) -> None:
         """Give what is held the numbers from `first` on: the outbox in a new epoch."""
         self.head += first - self.first
         self.first = first
+
+    def _compact(self) -> None:
+        if self._start >= _COMPACT and self._start * 2 >= len(self._entries):
+            del self._entries[: self._start]
+            self._start = 0

@@ -20,7 +20,7 @@ from .events import Authorize, ChannelEvent, Command
 from .frames import Frame, Welcome
 from .greeting import Greeting, Reception
 from .local import LocalReader
-from .position import Since, check_channel, check_text
+from .position import Since, check_channel, check_since, check_text
 from .reader import Reader
 from .server import ServerSession
 from .store import Appended, AppendRefused, HistoryRead
@@ -187,7 +187,15 @@ class Hub:
             MessageTooLarge: the payload is above `config.max_message`.
             TooManyChannels: it would be one more channel than the hub may keep.
         """
-        return self.publish_many(channel, [payload], text, now=now)
+        self._now = now = max(self._now, now)
+        if self._draining is not None or self.channels.find(channel) is None:
+            self._check_name(channel)
+        size = len(payload)
+        if size > self.config.max_message:
+            raise self._too_large(channel, size)
+        if text:
+            check_text(payload)
+        return self.channels.publish(channel, [payload], size, text, now=now)
 
     def publish_many(
         self, channel: str, payloads: list[bytes], text: bool = False, *, now: float
@@ -196,16 +204,15 @@ class Hub:
         now = self._clamp(now)
         if self._draining is not None or self.channels.find(channel) is None:
             self._check_name(channel)
-        largest = max(map(len, payloads), default=0)
-        if not payloads or largest > self.config.max_message:
-            raise MessageTooLarge(
-                f"{largest} bytes for channel {channel!r}; 1 or more messages of at most "
-                f"{self.config.max_message} bytes fit"
-            )
+        if not payloads:
+            raise InvalidState("a batch has at least one message")
+        sizes = list(map(len, payloads))
+        if max(sizes) > self.config.max_message:
+            raise self._too_large(channel, max(sizes))
         if text:
             for payload in payloads:
                 check_text(payload)
-        return self.channels.publish(channel, payloads, text, now=now)
+        return self.channels.publish(channel, payloads, sum(sizes), text, now=now)
 
     def configure(self, channel: str, **fields: object) -> None:
         """Change how a channel keeps messages: fields of `ChannelSettings`.
@@ -222,10 +229,12 @@ class Hub:
 
         Raises:
             InvalidChannel: the name can't be a channel.
+            InvalidPosition: `since` can't be a position.
             TooManyChannels: it would be one more channel than the hub may keep.
         """
         now = self._clamp(now)
         self._check_name(channel)
+        check_since(since)
         opened = self.channels.open(channel, now=now)
         if opened is None:
             self.channels.waiting[channel] = None
@@ -347,6 +356,10 @@ class Hub:
     def _clamp(self, now: float) -> float:
         self._now = max(self._now, now)
         return self._now
+
+    def _too_large(self, channel: str, size: int) -> MessageTooLarge:
+        most = self.config.max_message
+        return MessageTooLarge(f"{size} bytes for channel {channel!r}; at most {most} fit")
 
     def _check_name(self, channel: str) -> None:
         if self._draining is not None:

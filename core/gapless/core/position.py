@@ -6,8 +6,7 @@ epoch means nothing.
 """
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from .errors import InvalidChannel, InvalidPosition, NotText
 
@@ -22,8 +21,7 @@ _EPOCH = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """A place in a channel. *Since* a position means after it.
 
     Attributes:

@@ -12,6 +12,20 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from random import Random
 
+from gapless.adapters.dialing import is_loopback, parse_url, tls_context
+from gapless.adapters.errors import (
+    Busy,
+    ConnectError,
+    MessagesLost,
+    NotSent,
+    PublishFailed,
+    PublishRefused,
+    PublishUnknown,
+    SessionClosed,
+    StreamReset,
+    SubscribeRefused,
+)
+from gapless.adapters.ledger import Receipt
 from gapless.core.authorize import Verifier, allow_anyone, allow_anyone_unpinned, shared_token
 from gapless.core.client import ClientSession, SessionStats
 from gapless.core.config import Config
@@ -27,20 +41,6 @@ from gapless.transports import (
 )
 from gapless.transports.wire import Wire
 
-from ..dialing import is_loopback, parse_url, tls_context
-from ..errors import (
-    Busy,
-    ConnectError,
-    MessagesLost,
-    NotSent,
-    PublishFailed,
-    PublishRefused,
-    PublishUnknown,
-    SessionClosed,
-    StreamReset,
-    SubscribeRefused,
-)
-from ..ledger import Receipt
 from .server import Server, ServerSubscription
 from .session import Publisher, Session, Subscription
 

@@ -9,11 +9,10 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic
 
+from gapless.adapters.dialing import socket_failure
 from gapless.core.closing import Code, Ending
 from gapless.core.events import CloseLink, OpenLink
 from gapless.transports.endpoint import Endpoint, M
-
-from ..dialing import socket_failure
 
 WRITE_BUFFER = 64 * 1024
 """Bytes a socket may have waiting before its link is asked for no more: about one batch."""
@@ -178,7 +177,7 @@ class Driver(Generic[M]):
         if deadline is not None:
             self._timer = self.loop.call_at(deadline, self._fire)
 
-    async def shut(self, timeout: float) -> None:
+    async def shut(self, timeout: float) -> None:  # noqa: ASYNC109  # then it drops what is left
         """Wait until every socket is closed, then drop what is left and stop."""
         dials = list(self._dials.values())
         for task in dials:

@@ -4,10 +4,9 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
+from gapless.adapters.errors import Busy, loss_error
 from gapless.core.events import CaughtUp, ChannelEvent, Lost, Message, Reset
 from gapless.core.position import Position
-
-from ..errors import Busy, loss_error
 
 OnLost = Callable[[Lost | Reset], None]
 

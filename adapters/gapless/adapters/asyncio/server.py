@@ -4,6 +4,8 @@ import asyncio
 import ssl
 from collections.abc import Callable
 
+from gapless.adapters.errors import PublishRefused
+from gapless.core.channels import Ticket
 from gapless.core.config import Overflow
 from gapless.core.events import ChannelEvent, Message
 from gapless.core.hub import Hub
@@ -12,13 +14,12 @@ from gapless.core.position import Position, Since
 from gapless.transports.endpoint import Endpoint
 from gapless.transports.wire import Wire
 
-from ..errors import PublishRefused
 from .driver import Driver
 from .reading import OnLost, Reading
 from .waiting import Waiting
 
-TURN = 128
-"""Messages published without a wait after which other tasks get a turn."""
+TURN = 256
+"""Messages published without a wait after which they are sent and other tasks get a turn."""
 
 
 class Server:
@@ -32,7 +33,8 @@ class Server:
         self._scheme = "ws"
         self._host = ""
         self._port = 0
-        self._published = 0
+        self._untold = 0
+        self._time = self.driver.loop.time
 
     @property
     def port(self) -> int:
@@ -92,9 +94,17 @@ class Server:
             PublishRefused: the channel rejects at its bound, or the store refused.
             MessageTooLarge, InvalidChannel: it can't be published.
         """
-        if isinstance(payload, str):
-            return await self.publish_many(channel, [payload.encode()], text=True)
-        return await self.publish_many(channel, [payload])
+        text = isinstance(payload, str)
+        data = payload.encode() if isinstance(payload, str) else payload
+        ticket = self.hub.publish(channel, data, text, now=self._time())
+        if ticket is None or not ticket.seq:
+            ticket = await self._accepted(ticket, channel, [data], text)
+        self._untold += 1
+        if self._untold >= TURN:
+            await self._give_turn()
+        else:
+            self.driver.wake()
+        return Position(ticket.epoch, ticket.seq)
 
     async def publish_many(
         self, channel: str, payloads: list[bytes], *, text: bool = False
@@ -103,21 +113,14 @@ class Server:
 
         Raises: as `publish`.
         """
-        while True:
-            ticket = self.hub.publish_many(channel, payloads, text, now=self.driver.now())
-            if ticket is not None:
-                break
-            self.driver.pump()
-            await self.waiting.wait(channel)
-        self.driver.wake()
-        while ticket.is_pending:
-            await self.waiting.wait(ticket)
-        if ticket.refused is not None:
-            raise PublishRefused(channel, ticket.refused)
-        self._published += len(payloads)
-        if self._published >= TURN:
-            self._published = 0
-            await asyncio.sleep(0)
+        ticket = self.hub.publish_many(channel, payloads, text, now=self.driver.now())
+        if ticket is None or not ticket.seq:
+            ticket = await self._accepted(ticket, channel, payloads, text)
+        self._untold += len(payloads)
+        if self._untold >= TURN:
+            await self._give_turn()
+        else:
+            self.driver.wake()
         return Position(ticket.epoch, ticket.seq)
 
     def subscribe(
@@ -139,7 +142,7 @@ class Server:
         self._host = host
         self._port = self._listener.sockets[0].getsockname()[1]
 
-    async def close(self, timeout: float | None = None) -> None:
+    async def close(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # then it closes
         """Listen no more, let every client catch up for `timeout` seconds, then close.
 
         Default: `config.close_timeout`.
@@ -156,6 +159,27 @@ class Server:
             self.hub.drain(now=self.driver.now(), timeout=0.0)
             self.driver.pump()
             await self.driver.shut(2.0)
+
+    async def _accepted(
+        self, ticket: Ticket | None, channel: str, payloads: list[bytes], text: bool
+    ) -> Ticket:
+        """Wait for room, then for the store."""
+        while ticket is None:
+            self.driver.pump()
+            await self.waiting.wait(channel)
+            ticket = self.hub.publish_many(channel, payloads, text, now=self.driver.now())
+        while ticket.is_pending:
+            self.driver.wake()
+            await self.waiting.wait(ticket)
+        if ticket.refused is not None:
+            raise PublishRefused(channel, ticket.refused)
+        return ticket
+
+    async def _give_turn(self) -> None:
+        """Send what was published, and let other tasks run: publishing alone never waits."""
+        self._untold = 0
+        self.driver.pump()
+        await asyncio.sleep(0)
 
     def _look(self) -> None:
         """After each pump: wake whom the hub's news concerns."""

@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
+from gapless.adapters.dialing import Address, dial_failure
+from gapless.adapters.errors import PublishFailed, SessionClosed, SubscribeRefused, publish_error
+from gapless.adapters.ledger import Ledger, Receipt
 from gapless.core.client import ClientSession, SessionStats
 from gapless.core.closing import Code, Ending
 from gapless.core.events import ChannelEvent, Message, SessionEvent, Settled
@@ -16,9 +19,6 @@ from gapless.core.subscription import Subscription as CoreSubscription
 from gapless.transports.endpoint import Endpoint
 from gapless.transports.wire import Wire
 
-from ..dialing import Address, dial_failure
-from ..errors import PublishFailed, SessionClosed, SubscribeRefused, publish_error
-from ..ledger import Ledger, Receipt
 from .driver import Driver, LinkProtocol
 from .reading import OnLost, Reading
 from .waiting import Waiting
@@ -128,7 +128,7 @@ class Session:
             else:
                 await self.waiting.wait("change")
 
-    async def close(self, timeout: float | None = None) -> None:
+    async def close(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # then it closes
         """End the session once everything published is settled, or after `timeout` seconds.
 
         Default: `config.close_timeout`.

@@ -1,11 +1,45 @@
-"""Following a session's connections while a command works: what a person may want to know."""
+"""What `publish` and `subscribe` share: opening a session, and following its connections."""
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
-from gapless.adapters.asyncio import LinkDown, LinkUp, Session
+from gapless.adapters.asyncio import ConnectError, LinkDown, LinkUp, Session, connect
+from gapless.core.closing import Code, Ending
 
 from .console import say
+from .outcome import CommandError
+from .running import Stop
+
+
+async def open_session(
+    stop: Stop,
+    stack: AsyncExitStack,
+    url: str,
+    *,
+    token: str | None,
+    wait: float,
+    resume: str | None = None,
+) -> Session:
+    """Connect; the session ends with the stack.
+
+    Raises:
+        CommandError: no connection came about; the line says what to do.
+        Stopped: asked to stop before it did.
+    """
+    connection = connect(url, token=token, wait=wait, resume=resume)
+    try:
+        return await stop.interrupt(stack.enter_async_context(connection))
+    except ConnectError as error:
+        raise CommandError(f"{url}: {error.ending.reason}; {_advice(error.ending)}") from None
+
+
+def _advice(ending: Ending) -> str:
+    if ending.code == Code.UNAUTHORIZED:
+        return "check --token"
+    if ending.status is None and ending.code in (Code.LOST, Code.TIMEOUT):
+        return "check the address, or give --wait to wait for the server"
+    return "check that the address is a gapless server's"
 
 
 class LinkWatch:

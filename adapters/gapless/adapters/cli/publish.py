@@ -11,14 +11,13 @@ from gapless.adapters.asyncio import (
     PublishFailed,
     Session,
     SessionClosed,
-    connect,
 )
 from gapless.core.errors import MessageTooLarge
 from gapless.core.events import Settled
 
 from .addresses import spell_os_error
 from .console import count, say, spell_ranges, write_json
-from .links import LinkWatch
+from .links import LinkWatch, open_session
 from .outcome import FAILED
 from .running import Stop, Stopped, beside, live
 from .streams import LineTooLong, read_lines
@@ -51,9 +50,10 @@ async def run_publish(stop: Stop, options: PublishOptions, source: int) -> int:
     """
     started = time.monotonic()
     async with AsyncExitStack() as stack:
-        connection = connect(options.url, token=options.token, wait=options.wait)
         try:
-            session = await stop.interrupt(stack.enter_async_context(connection))
+            session = await open_session(
+                stop, stack, options.url, token=options.token, wait=options.wait
+            )
         except Stopped:
             return stop.code
         watch = LinkWatch(session)

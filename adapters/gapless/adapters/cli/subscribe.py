@@ -18,12 +18,11 @@ from gapless.adapters.asyncio import (
     StreamReset,
     SubscribeRefused,
     Subscription,
-    connect,
 )
 from gapless.core.position import Position, Since
 
 from .console import escape_line, say, write_json
-from .links import LinkWatch
+from .links import LinkWatch, open_session
 from .outcome import FAILED
 from .position_file import Bookmark, PositionFile
 from .running import Stop, Stopped, beside, live
@@ -152,11 +151,15 @@ async def run_subscribe(stop: Stop, options: SubscribeOptions) -> int:
     """Write a channel to standard output; return the exit code."""
     reader = Reader(options)
     async with AsyncExitStack() as stack:
-        connection = connect(
-            options.url, token=options.token, wait=options.wait, resume=reader.resume
-        )
         try:
-            session = await stop.interrupt(stack.enter_async_context(connection))
+            session = await open_session(
+                stop,
+                stack,
+                options.url,
+                token=options.token,
+                wait=options.wait,
+                resume=reader.resume,
+            )
             subscription = session.subscribe(options.channel, since=reader.since)
             messages = await stop.interrupt(stack.enter_async_context(subscription))
         except Stopped:

@@ -14,6 +14,7 @@ from .talk import Parent, run_child, tell, tell_progress
 async def work(parent: Parent, arguments: dict[str, Any]) -> None:
     """Serve; publish every line once told to go; then serve on until the parent is done."""
     source = Source(tuple(arguments["files"]), arguments["messages"])
+    source.locate()
     config = Config.production("hub")
     sent = 0
     async with serve("127.0.0.1", 0, config=config) as server:

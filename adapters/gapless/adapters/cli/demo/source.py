@@ -8,6 +8,7 @@ import hashlib
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -29,6 +30,11 @@ class Source:
 
     files: tuple[str, ...]
     messages: int | None
+
+    def locate(self) -> None:
+        """Find the files now, so that reading begins at once later."""
+        if not self.files:
+            library_sources()
 
     def lines(self) -> Iterator[bytes]:
         """Read the lines, each without its newline.
@@ -85,7 +91,8 @@ def measure(source: Source, longest: int) -> Measure:
     return Measure(messages, size, digest.hexdigest())
 
 
-def library_sources() -> list[Path]:
+@cache
+def library_sources() -> tuple[Path, ...]:
     """The Python files of the running Python's standard library, in order of their paths.
 
     Raises:
@@ -97,7 +104,7 @@ def library_sources() -> list[Path]:
     found = [path for path in found if path.stat().st_size]
     if not found:
         raise CommandError(f"no Python sources under {root}; give a FILE", USAGE)
-    return sorted(found)
+    return tuple(sorted(found))
 
 
 def _read(name: str) -> Iterator[bytes]:

@@ -1,0 +1,111 @@
+"""A config that exists is valid: every field was checked, and 0 never means unlimited."""
+
+import math
+from dataclasses import fields, replace
+
+import pytest
+
+from gapless.core.config import MIB, Config, check_setting
+from gapless.core.errors import ConfigError, LocalProtocolError
+
+
+class TestProfiles:
+    def test_production_is_the_default(self) -> None:
+        assert Config.production() == Config()
+
+    def test_the_numbers_are_the_origins(self) -> None:
+        """Design section 9."""
+        config = Config.production()
+        assert (config.connect_timeout, config.heartbeat) == (30.0, 30.0)
+        assert (config.history_messages, config.history_bytes) == (200, MIB)
+        assert (config.backoff_base, config.backoff_cap) == (0.5, 10.0)
+        assert (config.lease, config.window, config.max_channels) == (120.0, 256 * 1024, 128)
+        assert Config.development().history_messages == 50
+        assert Config.high_performance().history_messages == 500
+
+    def test_development_retries_quickly_and_high_performance_spreads_widely(self) -> None:
+        assert Config.development().backoff_cap == 2.0
+        assert Config.high_performance().backoff_cap == 30.0
+
+    @pytest.mark.parametrize(
+        "profile", [Config.development, Config.production, Config.high_performance]
+    )
+    def test_every_profile_has_a_column_for_hubs(self, profile: type[Config]) -> None:
+        hub = profile("hub")  # type: ignore[misc]  # a class method with the class's own type
+        assert hub.history_messages == 1000
+        assert hub.memory_limit == 2 * 512_000_000
+        assert hub.max_sessions == 10_000
+
+
+class TestChecks:
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("connect_timeout", 0),
+            ("connect_timeout", -1.0),
+            ("connect_timeout", math.nan),
+            ("connect_timeout", math.inf),
+            ("connect_timeout", "30"),
+            ("connect_timeout", None),
+            ("connect_timeout", True),
+            ("heartbeat", 0.0),
+            ("lease", -0.1),
+            ("window", 0),
+            ("window", 1023),
+            ("max_message", 0),
+            ("max_channels", 0),
+            ("max_attempts", 0),
+            ("history_messages", 0),
+            ("history_bytes", 0),
+            ("history_age", 0.0),
+            ("patience", math.inf),
+            ("memory_limit", 0),
+            ("max_sessions", 0),
+            ("max_hub_channels", 0),
+        ],
+    )
+    def test_a_value_out_of_range_is_named(self, field: str, value: object) -> None:
+        with pytest.raises(ConfigError, match=rf"Config\.{field} is .*must be .* … "):
+            Config(**{field: value})  # type: ignore[arg-type]  # that is the point
+
+    @pytest.mark.parametrize(
+        "field", ["window", "max_message", "history_messages", "max_attempts", "max_sessions"]
+    )
+    def test_counts_are_whole_numbers(self, field: str) -> None:
+        with pytest.raises(ConfigError, match=rf"Config\.{field} .* whole number"):
+            Config(**{field: 2000.0})  # type: ignore[arg-type]  # that is the point
+
+    def test_times_may_be_whole_numbers_too(self) -> None:
+        assert Config(lease=60).lease == 60
+
+    def test_only_what_can_be_unlimited_may_be_none(self) -> None:
+        config = Config(max_attempts=None, history_age=None)
+        assert config.max_attempts is None
+        for field in fields(Config):
+            if field.name not in ("max_attempts", "history_age"):
+                with pytest.raises(ConfigError, match=field.name):
+                    replace(config, **{field.name: None})
+
+    def test_overflow_is_one_of_three_words(self) -> None:
+        for word in ("wait", "reject", "rotate"):
+            check_setting("overflow", word)
+        with pytest.raises(ConfigError, match="wait, reject or rotate"):
+            Config(overflow="block")  # type: ignore[arg-type]  # that is the point
+
+    def test_the_backoff_can_not_start_above_its_cap(self) -> None:
+        with pytest.raises(ConfigError, match="backoff_base is above"):
+            Config(backoff_base=11.0)
+
+    def test_the_largest_message_fits_into_a_history(self) -> None:
+        with pytest.raises(ConfigError, match="none would fit"):
+            Config(max_message=2 * MIB)
+
+    def test_a_config_error_is_the_callers_and_a_value_error(self) -> None:
+        assert issubclass(ConfigError, LocalProtocolError)
+        assert issubclass(ConfigError, ValueError)
+
+    def test_every_field_has_a_range(self) -> None:
+        """A field added later can't go unchecked."""
+        for field in fields(Config):
+            with pytest.raises(ConfigError, match=field.name):
+                check_setting(field.name, "not a number")
