@@ -52,6 +52,8 @@ class Timers(Generic[Key]):
             if self._armed.get(key) == deadline:
                 del self._armed[key]
                 due.append(key)
+        if not self._armed:
+            self._heap.clear()
         return due
 
     def _sweep(self) -> None:
