@@ -2,8 +2,8 @@
 
 A port where nothing listens, servers that aren't gapless, a wrong subprotocol, a refused token, a
 message over the limit, a FILE that isn't there, and misuse.
-`python -m tests.acceptance.error_lines` prints each line, and exits 1 unless each case gives exactly
-one, with its exit code and no traceback.
+`python -m tests.acceptance.error_lines` prints each line, and exits 1 unless each case gives
+exactly one, with its exit code and no traceback.
 """
 
 import base64

@@ -9,13 +9,16 @@ on standard error is exactly what is missing, and the exit code is 1.
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import IO
 
 from tests.acceptance.tools import Command, finish, run, serving, started, wait_until
 
 LINES = 200_000
 KILLS = 3
+PART = 200_000
 
 
 def lines(first: int, last: int) -> bytes:
@@ -34,37 +37,40 @@ def check_retained(folder: Path) -> list[str]:
     source, position = folder / "in", folder / "position"
     source.write_bytes(lines(1, LINES))
     outputs = [folder / f"out{number}" for number in range(KILLS + 1)]
-    with serving("--patience", "120") as (_, port):
+    with ExitStack() as stack:
+        _, port = stack.enter_context(serving("--patience", "120"))
         url = f"ws://127.0.0.1:{port}/"
-        options = ("--since", "earliest", "--position-file", str(position))
         publisher: Command | None = None
-        try:
-            for number, output in enumerate(outputs):
-                with (
-                    output.open("wb") as out,
-                    started("subscribe", url, "news", *options, stdout=out) as reader,
-                ):
-                    reader.wait_for_line("subscribed news at ")
-                    publisher = publisher or Command("publish", url, "news", str(source))
-                    part = LINES * 11 * (number + 1) // (KILLS + 3)
-                    if number < KILLS:
-                        wait_until(lambda o=output: o.stat().st_size > part // 4, "lines")
-                    else:
-                        wait_until(lambda o=output: _last(o) == LINES, "the last line", 120)
-            assert publisher is not None
-            code = publisher.wait(60)
-        finally:
-            if publisher is not None:
-                publisher.kill()
+        for output in outputs:
+            with output.open("wb") as out, reading(url, position, out) as reader:
+                reader.wait_for_line("subscribed news at ")
+                if publisher is None:
+                    publisher = stack.enter_context(started("publish", url, "news", str(source)))
+                if output is outputs[-1]:
+                    wait_for_end(output, lines(LINES, LINES))
+                else:
+                    wait_for_size(output, PART)
+        code = publisher.wait(60) if publisher is not None else None
     faults = [] if code == 0 else [f"publish exits {code}"]
     return faults + _gaps([numbers(output) for output in outputs])
 
 
-def _last(output: Path) -> int:
-    with output.open("rb") as file:
-        file.seek(max(0, output.stat().st_size - 100))
-        tail = file.read().splitlines()
-    return int(tail[-1].split()[1]) if len(tail) > 1 and len(tail[-1].split()) == 2 else 0
+def wait_for_size(path: Path, size: int) -> None:
+    """Wait until a file has grown to a size."""
+    wait_until(lambda: path.stat().st_size >= size, f"{size} bytes")
+
+
+def wait_for_end(path: Path, end: bytes) -> None:
+    """Wait until a file ends so."""
+    wait_until(lambda: path.read_bytes().endswith(end), f"a file that ends with {end!r}", 120)
+
+
+def reading(
+    url: str, position: Path, out: IO[bytes], *more: str
+) -> AbstractContextManager[Command]:
+    """A subscriber with a position file; it is killed (SIGKILL) at the end."""
+    where = ("--since", "earliest", "--position-file", str(position))
+    return started("subscribe", url, "news", *where, *more, stdout=out)
 
 
 def _gaps(runs: Sequence[list[int]]) -> list[str]:
@@ -89,17 +95,14 @@ def check_named(folder: Path) -> list[str]:
     kept, before, total = 100, 50, 1000
     with serving("--patience", "0", "--history", str(kept)) as (_, port):
         url = f"ws://127.0.0.1:{port}/"
-        options = ("--since", "earliest", "--position-file", str(position))
-        with (
-            output.open("wb") as out,
-            started("subscribe", url, "news", *options, stdout=out) as reader,
-        ):
+        with output.open("wb") as out, reading(url, position, out) as reader:
             reader.wait_for_line("subscribed news at ")
             run("publish", url, "news", stdin=lines(1, before))
-            wait_until(lambda: output.stat().st_size == len(lines(1, before)), "the first lines")
+            wait_for_size(output, len(lines(1, before)))
             wait_until(lambda: f':{before}"' in position.read_text(), "the position file")
         run("publish", url, "news", stdin=lines(before + 1, total))
-        done = run("subscribe", url, "news", *options, "--json", "--count", str(kept))
+        options = ("--position-file", str(position), "--json", "--count", str(kept))
+        done = run("subscribe", url, "news", *options)
     said = done.stderr.decode()
     print(said.strip())
     got = [json.loads(line) for line in done.stdout.splitlines()]

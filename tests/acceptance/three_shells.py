@@ -18,11 +18,15 @@ BLOCKS = 5
 BLOCKED_FOR = 3.0
 
 
+def wait_for_size(path: Path, size: int) -> None:
+    """Wait until a file has grown to a size."""
+    wait_until(lambda: path.stat().st_size >= size, f"{size:,} bytes in {path}", 300)
+
+
 def block_in_turn(way: Gate, size: int, written: Path) -> None:
     """Block and restore, each time after another part of the file has arrived."""
     for number in range(1, BLOCKS + 1):
-        part = size * number // (BLOCKS + 2)
-        wait_until(lambda part=part: written.stat().st_size >= part, "progress", 300)
+        wait_for_size(written, size * number // (BLOCKS + 2))
         silently = number % 2 == 0
         way.block(silently=silently)
         at = written.stat().st_size
@@ -53,7 +57,7 @@ def main(megabytes: int) -> int:
                 print(f"publish: exit {code}: {publisher.lines[-1]}")
                 if code != 0:
                     faults.append(f"publish exits {code}: {publisher.lines}")
-            wait_until(lambda: output.stat().st_size >= size, "the rest", 120)
+            wait_for_size(output, size)
             seconds = time.monotonic() - began
             reader.signal(signal.SIGINT)
             code = reader.wait()

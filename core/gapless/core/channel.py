@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 
 from .config import Overflow, check_setting
 from .errors import ConfigError
-from .frames import Data
+from .frames import Data, Live, Outcome, Partial, Recovered, StartedOver
 from .history import History
 from .outbox import BATCH_BYTES, BATCH_MESSAGES
+from .position import Position, Since
 
 CACHED_BATCHES = 8
 """Batches kept so that readers a little behind the head are handed the same object."""
@@ -244,6 +245,24 @@ class Channel:
         if len(self._batches) > CACHED_BATCHES:
             del self._batches[next(iter(self._batches))]
         return batch
+
+    def place(self, since: Since, oldest: int) -> tuple[int, Outcome]:
+        """Say after which number a reader begins, and what its position came to (rules 6, 10).
+
+        `oldest` is the number before the oldest it can be given.
+        """
+        head = self.head
+        if isinstance(since, Position):
+            if since.epoch != self.epoch:
+                return oldest, StartedOver("epoch")
+            if since.seq > head:
+                return head, StartedOver("ahead")
+            if since.seq < oldest:
+                return oldest, Partial(since.seq + 1, oldest, self.dropped_reason)
+            cursor = since.seq
+        else:
+            cursor = head if since == "latest" else oldest
+        return cursor, Recovered(head - cursor) if cursor < head else Live()
 
     def middle(self) -> int:
         """Where a reader that fell off the tail goes on: after this number."""

@@ -9,6 +9,7 @@ from collections import deque
 
 from .channel import Channel
 from .events import CaughtUp, ChannelEvent, Lost, Message, Reset
+from .frames import Partial, StartedOver
 from .position import Position, Since
 
 
@@ -75,22 +76,12 @@ class LocalReader:
 
     def _place(self, since: Since) -> None:
         channel = self.channel
-        oldest = channel.history.first - 1
-        if since == "latest":
-            return
-        if since == "earliest":
-            self._cursor = oldest
-        elif since.epoch != channel.epoch or since.seq > channel.head:
-            ahead = since.epoch == channel.epoch
-            self._cursor = channel.head if ahead else oldest
-            reason = "ahead" if ahead else "epoch"
-            self._markers.append(Reset(channel.name, self.position, reason))
-        elif since.seq < oldest:
-            self._cursor = oldest
-            reason = channel.dropped_reason
-            self._markers.append(Lost(channel.name, self._epoch, since.seq + 1, oldest, reason))
-        else:
-            self._cursor = since.seq
+        self._cursor, outcome = channel.place(since, channel.history.first - 1)
+        if isinstance(outcome, StartedOver):
+            self._markers.append(Reset(channel.name, self.position, outcome.reason))
+        elif isinstance(outcome, Partial):
+            first, last, reason = outcome.first, outcome.last, outcome.reason
+            self._markers.append(Lost(channel.name, self._epoch, first, last, reason))
 
     def _start_over(self, reason: str, now: float) -> None:
         channel = self.channel

@@ -18,15 +18,11 @@ from .frames import (
     Ended,
     Frame,
     Gone,
-    Live,
-    Outcome,
-    Partial,
     PinTerms,
-    Recovered,
-    StartedOver,
     Subscribe,
     Subscribed,
 )
+from .position import Since
 from .violation import Violation
 
 
@@ -64,7 +60,7 @@ class Reader:
         self._sent = 0
         self._cursor = 0
         self._pins = pins
-        self._since = frame.since
+        self._since: Since = frame.since
         self._ended: Ended | None = None
         self._fetched: Data | None = None
 
@@ -154,7 +150,7 @@ class Reader:
     def _answer(self, now: float) -> Subscribed:
         channel = self.channel
         channel.expire(now=now)
-        outcome = self._start()
+        self._cursor, outcome = channel.place(self._since, channel.first - 1)
         pin = None
         if self._pins:
             channel.pin(self._owner, self._cursor, now=now)
@@ -163,29 +159,6 @@ class Reader:
         return Subscribed(
             self.request, channel.id, channel.epoch, self._cursor + 1, channel.head, pin, outcome
         )
-
-    def _start(self) -> Outcome:
-        """Place the cursor; say what the position came to."""
-        channel, since = self.channel, self._since
-        oldest, head = channel.first - 1, channel.head
-        if since == "latest":
-            self._cursor = head
-            return Live()
-        if since == "earliest":
-            self._cursor = oldest
-        elif since.epoch != channel.epoch:
-            self._cursor = oldest
-            return StartedOver("epoch")
-        elif since.seq > head:
-            self._cursor = head
-            return StartedOver("ahead")
-        elif since.seq < oldest:
-            self._cursor = oldest
-            return Partial(since.seq + 1, oldest, channel.dropped_reason)
-        else:
-            self._cursor = since.seq
-        replay = head - self._cursor
-        return Recovered(replay) if replay else Live()
 
     def _behind(self) -> Frame | None:
         """The history no longer holds what comes next: the store may, or it is gone."""

@@ -72,7 +72,7 @@ class Subscription:
         self.is_waited_for = False
         self.gaps = 0
         self._requests = requests
-        self._since = since
+        self._since: Since = since
         self._receiver = Receiver(channel, since if isinstance(since, Position) else None)
         self._credit = Credit(window)
         self._acks = AckPolicy(size=max(1, window // 4))
