@@ -70,7 +70,7 @@ def reading(
 ) -> AbstractContextManager[Command]:
     """A subscriber with a position file; it is killed (SIGKILL) at the end."""
     where = ("--since", "earliest", "--position-file", str(position))
-    return started("subscribe", url, "news", *where, *more, stdout=out)
+    return started("subscribe", url, "news", *where, stdout=out)
 
 
 def _gaps(runs: Sequence[list[int]]) -> list[str]:

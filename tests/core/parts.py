@@ -16,6 +16,13 @@ from gapless.core.hub import Hub
 LOST = Ending(Code.LOST, "connection reset")
 
 
+class Highest(Random):
+    """Jitter that always draws the upper bound: shows the ceiling."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
 def counted(prefix: str) -> Callable[[], str]:
     """Names that never repeat: prefix1, prefix2, …"""
     numbers = count(1)
@@ -71,9 +78,7 @@ class Joined:
         token: str | None = None,
     ) -> None:
         self.now = 100.0
-        self.client = ClientSession(
-            config or Config(), rng=Random(seed), wait=3600.0, token=token
-        )
+        self.client = ClientSession(config or Config(), rng=Random(seed), wait=3600.0, token=token)
         self.new_token = counted("token-")
         self.hub = Hub(
             hub_config or Config.production("hub"),

@@ -1,4 +1,4 @@
-"""When an ack is due: by count or bytes or time, whichever is first; and at once on demand (rule 4)."""
+"""When an ack is due: by count or bytes or time, whichever is first; or at once (rule 4)."""
 
 from gapless.core.ack import AckPolicy
 

@@ -1,4 +1,4 @@
-"""Waits are in [0, cap], drawn after the clamp; only a link that proved itself is forgotten (I18)."""
+"""Waits are in [0, cap], drawn after the clamp; only a link that lived clears them (I18)."""
 
 from random import Random
 
@@ -8,12 +8,7 @@ from hypothesis import strategies as st
 
 from gapless.core.backoff import MAX_HINT, Backoff
 
-
-class Highest(Random):
-    """Jitter that always draws the upper bound: shows the ceiling."""
-
-    def uniform(self, a: float, b: float) -> float:
-        return b
+from .parts import Highest
 
 
 def a_backoff(

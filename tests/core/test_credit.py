@@ -1,4 +1,4 @@
-"""Credit is not the ack: what is held never exceeds the window by more than one batch (rule 3, P3)."""
+"""Credit is not the ack: what is held is at most the window and one batch (rule 3, P3)."""
 
 from hypothesis import given
 from hypothesis import strategies as st

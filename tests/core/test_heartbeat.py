@@ -1,4 +1,4 @@
-"""Any inbound byte is life, nothing outbound is; a host that slept asks once before it judges (I19)."""
+"""Any inbound byte is life, nothing outbound is; who slept asks before it judges (I19)."""
 
 from random import Random
 

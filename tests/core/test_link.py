@@ -148,24 +148,22 @@ class TestCounts:
         link = attached()
         for _ in range(3):
             link.receive_data_frame()
-        link.receive_ping(Ping(1, 3))
         ping = pinged(link)
+        link.receive_ping(Ping(1, 3))
         link.receive_pong(Pong(ping.number, 3), now=133.0)
         assert link.round_trip == 1.0
 
     @pytest.mark.parametrize("sent", [0, 2, 4, 2**53 - 1])
     def test_a_frame_that_went_astray_shows_at_the_next_ping_or_pong(self, sent: int) -> None:
-        for asks in (True, False):
-            link = attached()
-            for _ in range(3):
-                link.receive_data_frame()
-            ping = pinged(link)
-            with pytest.raises(Violation, match="3 arrived") as caught:
-                if asks:
-                    link.receive_ping(Ping(1, sent))
-                else:
-                    link.receive_pong(Pong(ping.number, sent), now=133.0)
-            assert caught.value.code is Code.DIVERGED
+        link = attached()
+        for _ in range(3):
+            link.receive_data_frame()
+        ping = pinged(link)
+        with pytest.raises(Violation, match="3 arrived") as by_ping:
+            link.receive_ping(Ping(1, sent))
+        with pytest.raises(Violation, match="3 arrived") as by_pong:
+            link.receive_pong(Pong(ping.number, sent), now=133.0)
+        assert by_ping.value.code is by_pong.value.code is Code.DIVERGED
 
 
 class TestEnd:

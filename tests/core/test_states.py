@@ -1,4 +1,4 @@
-"""Two tables say all there is: every pair of state and trigger is either in one, or a bug of ours."""
+"""Two tables say all there is: every pair of state and trigger is in one, or a bug of ours."""
 
 import itertools
 

@@ -8,9 +8,7 @@ from gapless.core.timers import Timers
 KEYS = "abcd"
 steps = st.lists(
     st.one_of(
-        st.tuples(
-            st.just("set"), st.sampled_from(KEYS), st.none() | st.integers(0, 20).map(float)
-        ),
+        st.tuples(st.just("set"), st.sampled_from(KEYS), st.none() | st.integers(0, 20).map(float)),
         st.tuples(st.just("pop"), st.just(""), st.integers(0, 20).map(float)),
     ),
     max_size=200,

@@ -90,6 +90,7 @@ class ClientSession(Dialer):
         self._subscriptions: dict[str, Subscription] = {}
         self._leaving: dict[Subscription, None] = {}
         self._outboxes: dict[str, Outbox] = {}
+        self._starved: dict[Outbox, None] = {}
         self._departed: Counter[str] = Counter()
 
     @property
@@ -168,6 +169,7 @@ class ClientSession(Dialer):
             self._inbound.pop(subscription.id, None)
         subscription.leave()
         self._ready.pop(subscription, None)
+        self._feed_starved()
         self._timers.set(subscription, None)
         if subscription.phase is Phase.LEAVING:
             self._leaving[subscription] = None
@@ -212,6 +214,7 @@ class ClientSession(Dialer):
         if not outbox.has_room(len(payload)):
             return None
         if self._may_be_full() and self.held_bytes + len(payload) > self.config.memory_limit:
+            self._starved[outbox] = None
             return None
         number = outbox.publish(payload, text, now=now)
         self._touch(outbox)
@@ -294,6 +297,7 @@ class ClientSession(Dialer):
         super()._touch(lane)
         if isinstance(lane, Outbox):
             self._ready[lane] = None
+            self._feed_starved()
             self._finish_if_settled(self._now)
 
     def _detach_lanes(self, now: float) -> None:
@@ -316,7 +320,14 @@ class ClientSession(Dialer):
             why = "it is being closed" if self.ending is None else self.ending.reason
             raise InvalidState(f"the session is {self.state.value}: {why}")
 
+    def _feed_starved(self) -> None:
+        """Bytes became free: outboxes that the memory limit kept waiting may have room."""
+        if self._starved:
+            self._ready |= dict.fromkeys(self._starved)
+            self._starved.clear()
+
     def _after_take(self, subscription: Subscription) -> None:
+        self._feed_starved()
         if subscription.wants_to_speak:
             self._touch(subscription)
             return
