@@ -1,6 +1,6 @@
 """Issue 2: on a fresh machine, each in a new virtual environment and nothing else by hand.
 
-`pip install '.[cli]' && gapless demo` works; `pip install '.[test]' && pytest` passes in under three
+`pip install '.[cli]' && gapless demo` works; `pip install '.[test]' && pytest` passes in under 3
 minutes. `python -m tests.acceptance.fresh_install [PYTHON]` works in a copy of the sources, and
 exits 1 unless both hold.
 """

@@ -14,58 +14,64 @@ from gapless.core.states import (
     advance,
 )
 
-S, SX, L, LX = SessionState, SessionTrigger, LinkState, LinkTrigger
 FORBIDDEN_SESSION = {
     # Only a new session starts, and one that was never up has no link to lose.
-    *((state, SX.START) for state in S if state is not S.NEW),
-    (S.NEW, SX.DETACH),
-    (S.DOWN, SX.DETACH),
-    (S.CLOSED, SX.ATTACH),
-    (S.CLOSED, SX.DETACH),
+    *((state, SessionTrigger.START) for state in SessionState if state is not SessionState.NEW),
+    (SessionState.NEW, SessionTrigger.DETACH),
+    (SessionState.DOWN, SessionTrigger.DETACH),
+    (SessionState.CLOSED, SessionTrigger.ATTACH),
+    (SessionState.CLOSED, SessionTrigger.DETACH),
 }
 FORBIDDEN_LINK = {
-    *((state, LX.OPEN) for state in L if state is not L.OPENING),
-    *((state, LX.ATTACH) for state in L if state is not L.GREETING),
+    *((state, LinkTrigger.OPEN) for state in LinkState if state is not LinkState.OPENING),
+    *((state, LinkTrigger.ATTACH) for state in LinkState if state is not LinkState.GREETING),
 }
 
 
-@pytest.mark.parametrize(("state", "trigger"), [*itertools.product(S, SX)])
-def test_every_pair_of_a_session_is_known_or_forbidden(state: S, trigger: SX) -> None:
+@pytest.mark.parametrize(("state", "trigger"), [*itertools.product(SessionState, SessionTrigger)])
+def test_every_pair_of_a_session_is_known_or_forbidden(
+    state: SessionState, trigger: SessionTrigger
+) -> None:
     if (state, trigger) in FORBIDDEN_SESSION:
         with pytest.raises(KeyError):
             advance(SESSION, state, trigger)
     else:
-        assert isinstance(advance(SESSION, state, trigger), S)
+        assert isinstance(advance(SESSION, state, trigger), SessionState)
 
 
-@pytest.mark.parametrize(("state", "trigger"), [*itertools.product(L, LX)])
-def test_every_pair_of_a_link_is_known_or_forbidden(state: L, trigger: LX) -> None:
+@pytest.mark.parametrize(("state", "trigger"), [*itertools.product(LinkState, LinkTrigger)])
+def test_every_pair_of_a_link_is_known_or_forbidden(state: LinkState, trigger: LinkTrigger) -> None:
     if (state, trigger) in FORBIDDEN_LINK:
         with pytest.raises(KeyError):
             advance(LINK, state, trigger)
     else:
-        assert isinstance(advance(LINK, state, trigger), L)
+        assert isinstance(advance(LINK, state, trigger), LinkState)
 
 
 def test_terminal_is_terminal() -> None:
     """I20: nothing leads out of closed and ended."""
-    assert {SESSION[pair] for pair in SESSION if pair[0] is S.CLOSED} == {S.CLOSED}
-    assert {LINK[pair] for pair in LINK if pair[0] is L.ENDED} == {L.ENDED}
+    assert {SESSION[pair] for pair in SESSION if pair[0] is SessionState.CLOSED} == {
+        SessionState.CLOSED
+    }
+    assert {LINK[pair] for pair in LINK if pair[0] is LinkState.ENDED} == {LinkState.ENDED}
 
 
 def test_leaving_never_turns_back() -> None:
-    assert {SESSION[pair] for pair in SESSION if pair[0] is S.LEAVING} == {S.LEAVING, S.CLOSED}
+    assert {SESSION[pair] for pair in SESSION if pair[0] is SessionState.LEAVING} == {
+        SessionState.LEAVING,
+        SessionState.CLOSED,
+    }
 
 
 def test_every_state_can_end() -> None:
-    assert all(SESSION[state, SX.END] is S.CLOSED for state in S)
-    assert all(LINK[state, LX.END] is L.ENDED for state in L)
+    assert all(SESSION[state, SessionTrigger.END] is SessionState.CLOSED for state in SessionState)
+    assert all(LINK[state, LinkTrigger.END] is LinkState.ENDED for state in LinkState)
 
 
 def test_every_state_is_reached() -> None:
-    assert set(SESSION.values()) | {S.NEW} == set(S)
-    assert set(LINK.values()) | {L.OPENING} == set(L)
+    assert set(SESSION.values()) | {SessionState.NEW} == set(SessionState)
+    assert set(LINK.values()) | {LinkState.OPENING} == set(LinkState)
 
 
 def test_a_takeover_leaves_a_session_up() -> None:
-    assert advance(SESSION, S.UP, SX.ATTACH) is S.UP
+    assert advance(SESSION, SessionState.UP, SessionTrigger.ATTACH) is SessionState.UP

@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from gapless.core.tokens import Tokens
 
-from .parts import counted
+from .parts import counted, inside
 
 
 def some_tokens() -> Tokens[str]:
@@ -79,9 +79,8 @@ class TestForget:
             for _ in range(5):
                 token = tokens.show("ann", token)
             tokens.forget("ann")
-        assert not tokens._owners
-        assert not tokens._current
-        assert not tokens._pending
+        for table in ("_owners", "_current", "_pending"):
+            assert not inside(tokens, table)
 
 
 class TestSecrecy:
@@ -89,7 +88,7 @@ class TestSecrecy:
         tokens = some_tokens()
         tokens.show("ann", None)
         tokens.show("ann", "t1")
-        kept = repr([tokens._owners, tokens._current, tokens._pending])
+        kept = repr([inside(tokens, table) for table in ("_owners", "_current", "_pending")])
         assert "t1" not in kept
         assert "t2" in kept, "it may be cut with its welcome"
 

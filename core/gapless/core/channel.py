@@ -164,11 +164,11 @@ class Channel:
 
     def next_lapse(self) -> float | None:
         """When the first pin that holds the oldest message lapses, or None."""
-        first = self.history.first
+        first, head = self.history.first, self.history.head
         lapses = [
             self._lapses_at(pin)
             for pin in self._pins.values()
-            if not pin.lapsed and pin.acked < first
+            if not pin.lapsed and pin.acked < first <= head
         ]
         return min(lapses, default=None)
 
@@ -288,8 +288,6 @@ class Channel:
         return self._floor >= seq
 
     def _lapses_at(self, pin: Pin) -> float:
-        """When something untaken will have waited for `patience` without the pin moving."""
-        history = self.history
-        waiting = max(pin.acked + 1, history.first)
-        since = history.appended_at(waiting) if waiting <= history.head else pin.moved_at
+        """When the oldest message, which the pin needs, will have waited for `patience`."""
+        since = self.history.appended_at(self.history.first)
         return max(pin.moved_at, since) + self.settings.patience

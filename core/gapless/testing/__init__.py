@@ -1,7 +1,28 @@
 """gapless.testing: try an application on a bad network, in milliseconds and reproducibly."""
 
+from .checker import BrokenPromise, Checker
 from .clock import Clock
+from .host import Host, Store
 from .network import CALM, STORM, Line, Network, Pipe, Weather
-from .pair import Pair, Peer
+from .observer import Observer
+from .pair import Pair
+from .peer import Peer
+from .transcript import Transcript
 
-__all__ = ["CALM", "STORM", "Clock", "Line", "Network", "Pair", "Peer", "Pipe", "Weather"]
+__all__ = [
+    "CALM",
+    "STORM",
+    "BrokenPromise",
+    "Checker",
+    "Clock",
+    "Host",
+    "Line",
+    "Network",
+    "Observer",
+    "Pair",
+    "Peer",
+    "Pipe",
+    "Store",
+    "Transcript",
+    "Weather",
+]

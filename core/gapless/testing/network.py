@@ -1,9 +1,9 @@
 """A seeded network without I/O: TCP as an application meets it on a bad day.
 
-A `Line` is one connection, two `Pipe`s of bytes. Bytes arrive in order, in chunks of any size, late,
-or — after a cut — never. What is cut is cut for both ends, and what was in flight is lost. A held
-direction is a peer that has gone silent without the other end knowing. A pipe that is full takes
-no more until something arrives, as a socket's buffer would.
+A `Line` is one connection, two `Pipe`s of bytes. Bytes arrive in order, in chunks of any size,
+late, or — after a cut — never. What is cut is cut for both ends, and what was in flight is lost.
+A held direction is a peer that has gone silent without the other end knowing. A pipe that is full
+takes no more until something arrives, as a socket's buffer would.
 """
 
 from collections import deque

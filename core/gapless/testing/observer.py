@@ -131,3 +131,26 @@ class TracedWire:
     def buffered(self) -> int:
         """As the wire says."""
         return self._wire.buffered()
+
+
+class TracedWires:
+    """Makes the traced wires of an endpoint, and knows the one it made last.
+
+    Args:
+        new_wire: makes a wire at a time.
+    """
+
+    def __init__(self, new_wire: Callable[[float], Wire]) -> None:
+        self._new_wire = new_wire
+        self._latest: TracedWire | None = None
+
+    def __call__(self, now: float) -> TracedWire:
+        """Make the wire of a new link."""
+        self._latest = TracedWire(self._new_wire(now))
+        return self._latest
+
+    def take(self) -> TracedWire:
+        """Take the wire that was made last."""
+        wire, self._latest = self._latest, None
+        assert wire is not None
+        return wire

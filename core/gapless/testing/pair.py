@@ -6,35 +6,50 @@
 
 Both ends run through the real `Endpoint` and the real wires; only the sockets are replaced, by a
 seeded `Network`. A day of reconnecting takes milliseconds, and the same seed gives the same bytes.
-More clients can be added; the hub can be restarted, with or without what it remembered.
+More clients can be added; the server can be restarted, with or without what it remembered, and a
+second one can take its place.
+
+What applications do is best done through `pair.peer` (a `Peer`) and the pair's own `publish`,
+`subscribe` and `take`: then the `observers` see it, and a `Checker` among them can judge it.
 """
 
 from collections.abc import Callable
 from random import Random
 
 from gapless.core.authorize import Verifier, allow_anyone
+from gapless.core.channels import Ticket
 from gapless.core.client import ClientSession
 from gapless.core.closing import Code, Ending
 from gapless.core.config import Config
-from gapless.core.events import Append, CloseLink, Command, OpenLink, ReadHistory
+from gapless.core.events import (
+    Append,
+    ChannelEvent,
+    CloseLink,
+    Command,
+    OpenLink,
+    ReadHistory,
+)
+from gapless.core.frames import Frame
 from gapless.core.hub import Hub
+from gapless.core.local import LocalReader
+from gapless.core.position import Since
+from gapless.core.store import HistoryRead
 from gapless.transports.endpoint import Endpoint
 from gapless.transports.memory import MemoryWire
 from gapless.transports.wire import Wire
 
 from .clock import Clock
-from .network import CALM, Line, Network, Weather
+from .host import Host, Store
+from .network import CALM, Line, Network, Pipe, Weather
+from .observer import Observer, TracedWire
+from .peer import Peer
+from .promise import hold
+from .transcript import Transcript
+
+AnyEndpoint = Endpoint[ClientSession] | Endpoint[Hub]
 
 MAX_STEPS = 1_000_000
-
-
-class Peer:
-    """A client in a pair: its session, its endpoint and its present lines."""
-
-    def __init__(self, session: ClientSession, new_wire: Callable[[float], Wire]) -> None:
-        self.session = session
-        self.endpoint = Endpoint(session, new_wire)
-        self.lines: dict[int, Line] = {}
+WRITE = 65536
 
 
 class Pair:
@@ -44,9 +59,11 @@ class Pair:
         seed: of the weather, the jitter and the tokens.
         client_config, hub_config: settings of the two ends.
         weather: of the network.
-        verify: judges credentials.
+        verify: judges credentials; None: `commands` has an `Authorize` for each `hello`.
         new_client_wire, new_server_wire: make the wires; memory by default.
-        durable: the hub's store is the driver: `on_store` gets its commands.
+        store: keeps the hub's messages, and answers after `store_delay`; None: the hub's memory.
+        store_delay: seconds an answer of the store takes, at least and at most.
+        record: whether `transcript` tells the story.
     """
 
     def __init__(
@@ -59,7 +76,9 @@ class Pair:
         verify: Verifier | None = allow_anyone,
         new_client_wire: Callable[[float], Wire] | None = None,
         new_server_wire: Callable[[float], Wire] | None = None,
-        durable: bool = False,
+        store: Store | None = None,
+        store_delay: tuple[float, float] = (0.0005, 0.001),
+        record: bool = False,
     ) -> None:
         self.rng = Random(seed)
         self.clock = Clock()
@@ -67,75 +86,151 @@ class Pair:
         self.client_config = client_config or Config.production()
         self.hub_config = hub_config or Config.production("hub")
         self.commands: list[Command] = []
-        self.on_store: Callable[[Append | ReadHistory], None] | None = None
-        self._verify = verify
-        self._durable = durable
-        self._new_client_wire = new_client_wire or (lambda now: MemoryWire())
-        self._new_server_wire = new_server_wire or (lambda now: MemoryWire(from_client=True))
-        self._dials: list[tuple[float, Peer, int]] = []
-        self._tokens = 0
-        self._server_peers: dict[int, tuple[Peer, Line]] = {}
+        self.observers: list[Observer] = []
         self.peers: list[Peer] = []
-        self.hub = self._new_hub()
-        self.server = Endpoint(self.hub, self._new_server_wire)
-        self.client = self.add_client().session
+        self.hosts: list[Host] = []
+        self.verify = verify
+        self._store = store
+        self._store_delay = store_delay
+        self._new_client_wire = new_client_wire or _client_wire
+        self._new_server_wire = new_server_wire or _server_wire
+        self._dials: list[tuple[float, Peer, int]] = []
+        self._answers: list[tuple[float, Host, Append | ReadHistory]] = []
+        self._blocked: dict[tuple[AnyEndpoint, int], None] = {}
+        self._tokens = 0
+        self._named = 0
+        self._transcript = Transcript()
+        if record:
+            self.observers.append(self._transcript)
+        self.add_server()
+        self.peer = self.add_client()
+        self.client = self.peer.session
+
+    @property
+    def hub(self) -> Hub:
+        """The hub of the server that takes new connections."""
+        return self.hosts[-1].hub
+
+    @property
+    def server(self) -> Endpoint[Hub]:
+        """The endpoint of the server that takes new connections."""
+        return self.hosts[-1].endpoint
+
+    @property
+    def transcript(self) -> list[str]:
+        """What happened so far, a line each; see `Transcript`. Empty unless `record` was set."""
+        return self._transcript.lines
+
+    # the server's application
+
+    def publish(self, channel: str, payload: bytes | str) -> Ticket | None:
+        """Publish from inside the server; None: there is no room now."""
+        data = payload.encode() if isinstance(payload, str) else payload
+        text = isinstance(payload, str)
+        ticket = self.hub.publish(channel, data, text, now=self.clock.now)
+        if ticket is not None:
+            for observer in self.observers:
+                observer.on_published(None, channel, [data], None)
+        return ticket
+
+    def subscribe(self, channel: str, since: Since = "latest") -> LocalReader | None:
+        """Read a channel inside the server; None while the store opens it."""
+        return self.hub.subscribe(channel, since, now=self.clock.now)
+
+    def take(self, reader: LocalReader) -> ChannelEvent | None:
+        """Take the next message or marker inside the server."""
+        event = self.hub.next_message(reader, now=self.clock.now)
+        if event is not None:
+            for observer in self.observers:
+                observer.on_taken(None, reader, event)
+        return event
+
+    def note(self, text: str) -> None:
+        """Put a remark into the transcript."""
+        for observer in self.observers:
+            observer.on_note(text)
 
     # clients and servers
 
     def add_client(
         self, *, token: str | None = None, credentials: str | None = None, wait: float = 3600.0
     ) -> Peer:
-        """Add a client; `peer.session.start(now=…)` makes it connect."""
+        """Add a client; `peer.start()` makes it connect."""
         session = ClientSession(
             self.client_config, rng=self.rng, token=token, credentials=credentials, wait=wait
         )
-        peer = Peer(session, self._new_client_wire)
+        self._named += 1
+        name = f"C{self._named}"
+        peer = Peer(
+            name, session, self._new_client_wire, clock=self.clock, observers=self.observers
+        )
         self.peers.append(peer)
         return peer
 
     def kill_client(self, peer: Peer) -> None:
         """A client's process dies: its sockets close, it says nothing."""
-        for link in list(peer.lines):
-            self._cut(peer, link, tell_client=False)
+        self.note(f"{peer.name} dies")
+        for line in list(peer.lines.values()):
+            self._end_line(peer, line, tell_client=False)
         self.peers.remove(peer)
         self._dials = [dial for dial in self._dials if dial[1] is not peer]
 
-    def restart_server(self) -> None:
-        """The server's process dies and comes back, remembering nothing."""
-        for peer in self.peers:
-            for link in list(peer.lines):
-                self._cut(peer, link, tell_server=False)
-        self._server_peers.clear()
-        self.hub = self._new_hub()
-        self.server = Endpoint(self.hub, self._new_server_wire)
+    def add_server(self) -> Host:
+        """Add a server, which takes all new connections; those before it keep their lines."""
+        name = f"S{len(self.hosts) + 1}" if self.hosts else "S"
+        host = Host(name, self._new_hub(), self._new_server_wire)
+        self.hosts.append(host)
+        return host
 
-    def cut(self, peer: Peer | None = None) -> None:
-        """Cut every line of a client: what is in flight is lost, both ends notice."""
-        peer = peer or self.peers[0]
-        for link in list(peer.lines):
-            self._cut(peer, link)
+    def restart_server(self) -> None:
+        """The newest server's process dies and comes back; only its store remembers."""
+        old = self.hosts[-1]
+        self.note(f"{old.name} restarts")
+        for peer, line in self._lines_of(old):
+            self._end_line(peer, line, tell_server=False)
+        self._answers = [answer for answer in self._answers if answer[1] is not old]
+        self.hosts[-1] = Host(old.name, self._new_hub(), self._new_server_wire)
+
+    # the network
 
     def lines(self, peer: Peer | None = None) -> list[Line]:
         """A client's present lines, oldest first."""
-        return list((peer or self.peers[0]).lines.values())
+        return list((peer or self.peer).lines.values())
+
+    def cut(self, peer: Peer | None = None) -> None:
+        """Cut every line of a client: what is in flight is lost, both ends notice."""
+        peer = peer or self.peer
+        self.note("cut")
+        for line in self.lines(peer):
+            self._end_line(peer, line)
+
+    def cut_after(self, size: int, *, to_client: bool = True, peer: Peer | None = None) -> None:
+        """Cut a client's lines once `size` more bytes have arrived one way: in mid-frame."""
+        for line in self.lines(peer):
+            (line.to_client if to_client else line.to_server).cut_after(size)
+
+    def hold(self, is_held: bool, *, to_client: bool, peer: Peer | None = None) -> None:
+        """Hold one direction of a client's present lines: silence; or let it go on."""
+        for line in self.lines(peer):
+            (line.to_client if to_client else line.to_server).is_held = is_held
 
     # running
 
     def run(self, seconds: float) -> None:
         """Let that much virtual time pass."""
-        end = self.clock.now + seconds
-        for _ in range(MAX_STEPS):
-            self._pump()
-            when = self._next_time()
-            if when is None or when > end:
-                self.clock.advance_to(end)
-                return
-            self._advance(when)
-        raise AssertionError("a million steps and no end: the machines are spinning")
+        self._run(self.clock.now + seconds, lambda: False)
 
     def run_until(self, condition: Callable[[], object], timeout: float = 600.0) -> bool:
         """Run until the condition holds; False if `timeout` virtual seconds were not enough."""
-        end = self.clock.now + timeout
+        return self._run(self.clock.now + timeout, condition)
+
+    def settle(self) -> None:
+        """Run for as long as anything happens without time having to pass much (1 s)."""
+        self.run(1.0)
+
+    # internals
+
+    def _run(self, end: float, condition: Callable[[], object]) -> bool:
         for _ in range(MAX_STEPS):
             self._pump()
             if condition():
@@ -143,16 +238,9 @@ class Pair:
             when = self._next_time()
             if when is None or when > end:
                 self.clock.advance_to(end)
-                self._pump()
                 return bool(condition())
             self._advance(when)
         raise AssertionError("a million steps and no end: the machines are spinning")
-
-    def settle(self) -> None:
-        """Run for as long as anything happens without time having to pass much (1 s)."""
-        self.run(1.0)
-
-    # internals
 
     def _new_token(self) -> str:
         self._tokens += 1
@@ -163,17 +251,32 @@ class Pair:
             self.hub_config,
             rng=self.rng,
             new_token=self._new_token,
-            verify=self._verify,
-            durable=self._durable,
+            verify=self.verify,
+            durable=self._store is not None,
         )
 
+    def _lines_of(self, host: Host) -> list[tuple[Peer, Line]]:
+        """A server's lines with their clients."""
+        lines = [(peer, line) for peer in self.peers for line in peer.lines.values()]
+        return [(peer, line) for peer, line in lines if host.lines.get(line.server_link) is line]
+
+    def _host_of(self, line: Line) -> Host | None:
+        for host in self.hosts:
+            if host.lines.get(line.server_link) is line:
+                return host
+        return None
+
+    # time
+
     def _next_time(self) -> float | None:
-        times = [self.server.next_deadline()]
+        times = [host.endpoint.next_deadline() for host in self.hosts]
         times += [peer.endpoint.next_deadline() for peer in self.peers]
         times += [when for when, _, _ in self._dials]
+        times += [when for when, _, _ in self._answers]
         for peer in self.peers:
             for line in peer.lines.values():
                 times += [line.to_client.next_arrival(), line.to_server.next_arrival()]
+                times += [self.clock.now] if line.is_over else []
         return min((when for when in times if when is not None), default=None)
 
     def _advance(self, when: float) -> None:
@@ -185,20 +288,35 @@ class Pair:
         for dial in [dial for dial in self._dials if dial[0] <= now]:
             self._dials.remove(dial)
             self._connect(dial[1], dial[2])
-        for endpoint in (self.server, *(peer.endpoint for peer in self.peers)):
-            deadline = endpoint.next_deadline()
-            if deadline is not None and deadline <= now:
-                endpoint.handle_timeout(now=now)
+        for answer in [answer for answer in self._answers if answer[0] <= now]:
+            self._answers.remove(answer)
+            self._answer(answer[1], answer[2])
+        for host in self.hosts:
+            _let_pass(host.endpoint, now)
+        for peer in self.peers:
+            _let_pass(peer.endpoint, now)
 
     def _deliver(self, peer: Peer, line: Line, now: float) -> None:
+        host = self._host_of(line)
         data = line.to_server.receive(now=now)
-        if data:
-            self.server.receive_data(line.server_link, data, now=now)
+        if data and host is not None:
+            host.endpoint.receive_data(line.server_link, data, now=now)
         data = line.to_client.receive(now=now)
         if data:
             peer.endpoint.receive_data(line.client_link, data, now=now)
-        if line.is_cut and not line.to_client.in_flight and not line.to_server.in_flight:
-            self._cut(peer, line.client_link)
+        if line.is_over:
+            self._end_line(peer, line)
+
+    def _answer(self, host: Host, command: Append | ReadHistory) -> None:
+        assert self._store is not None
+        now = self.clock.now
+        if isinstance(command, Append):
+            host.hub.handle_appended(self._store.append(command), now=now)
+        else:
+            answer: HistoryRead = self._store.read_history(command)
+            host.hub.handle_history(answer, now=now)
+
+    # output
 
     def _pump(self) -> None:
         """Carry out commands and write, until nobody has anything to say."""
@@ -207,7 +325,10 @@ class Pair:
             busy = False
             for peer in list(self.peers):
                 busy |= self._pump_client(peer)
-            busy |= self._pump_server()
+            for host in self.hosts:
+                busy |= self._pump_server(host)
+        for observer in self.observers:
+            observer.on_step()
 
     def _pump_client(self, peer: Peer) -> bool:
         now, busy = self.clock.now, False
@@ -216,62 +337,128 @@ class Pair:
             if isinstance(command, OpenLink):
                 self._dials.append((now + self.rng.uniform(0.0005, 0.001), peer, command.link))
             elif isinstance(command, CloseLink):
-                self._hang_up(peer, command.link)
-        while (link := peer.endpoint.next_writable()) is not None:
+                # What it has written still arrives, then the end.
+                _hang_up(peer.lines.get(command.link))
+        for link in self._writable(peer.endpoint):
             line = peer.lines.get(link)
-            while data := peer.endpoint.data_to_send(link, 65536, now=now):
-                busy = True
-                if line is not None and not line.is_cut:
-                    line.is_cut = not line.to_server.send(data, now=now)
+            pipe = None if line is None else line.to_server
+            busy |= self._write(peer.endpoint, link, line, pipe)
         return busy
 
-    def _pump_server(self) -> bool:
+    def _pump_server(self, host: Host) -> bool:
         now, busy = self.clock.now, False
-        while (command := self.server.poll_command(now=now)) is not None:
+        while (command := host.endpoint.poll_command(now=now)) is not None:
             busy = True
             if isinstance(command, CloseLink):
-                peer, line = self._server_peers.pop(command.link, (None, None))
-                if peer is not None and line is not None and not line.is_cut:
-                    line.is_cut = True
-            elif isinstance(command, Append | ReadHistory) and self.on_store is not None:
-                self.on_store(command)
+                _hang_up(host.lines.get(command.link))
+            elif isinstance(command, Append | ReadHistory) and self._store is not None:
+                self._answers.append((now + self.rng.uniform(*self._store_delay), host, command))
             else:
                 self.commands.append(command)
-        while (link := self.server.next_writable()) is not None:
-            _, line = self._server_peers.get(link, (None, None))
-            while data := self.server.data_to_send(link, 65536, now=now):
-                busy = True
-                if line is not None and not line.is_cut:
-                    line.is_cut = not line.to_client.send(data, now=now)
+        for link in self._writable(host.endpoint):
+            line = host.lines.get(link)
+            pipe = None if line is None else line.to_client
+            busy |= self._write(host.endpoint, link, line, pipe)
         return busy
+
+    def _writable(self, endpoint: AnyEndpoint) -> list[int]:
+        """The links with something to send, and those that could not send all of it before."""
+        links: list[int] = [link for blocked, link in self._blocked if blocked is endpoint]
+        for link in links:
+            del self._blocked[endpoint, link]
+        while (writable := endpoint.next_writable()) is not None:
+            links.append(writable)
+        return links
+
+    def _write(
+        self,
+        endpoint: AnyEndpoint,
+        link: int,
+        line: Line | None,
+        pipe: Pipe | None,
+    ) -> bool:
+        now, busy = self.clock.now, False
+        while True:
+            is_open = line is not None and not line.is_cut
+            if is_open and pipe is not None and not pipe.has_room:
+                self._blocked[endpoint, link] = None
+                return busy
+            data = endpoint.data_to_send(link, WRITE, now=now)
+            if not data:
+                return busy
+            busy = True
+            if is_open and line is not None and pipe is not None:
+                line.is_cut = not pipe.send(data, now=now)
+                for observer in self.observers:
+                    observer.on_bytes(line, pipe is line.to_client, data, now=now)
+
+    # lines
 
     def _connect(self, peer: Peer, link: int) -> None:
         now = self.clock.now
         if not self.network.connects():
+            self.note(f"{peer.name} can't connect")
             refused = Ending(Code.LOST, "connection refused")
             peer.endpoint.handle_link_lost(link, refused, now=now)
             return
-        server_link = self.server.accept_link(now=now)
-        line = self.network.line(link, server_link)
-        peer.lines[link] = line
-        self._server_peers[server_link] = (peer, line)
-        peer.endpoint.open_link(link, now=now)
+        host = self.hosts[-1]
+        server_link = host.accept(now=now)
+        line = self.network.line(peer.name, link, host.name, server_link)
+        host.lines[server_link] = line
+        for observer in self.observers:
+            observer.on_line(line)
+        self._trace(host.wires[server_link], line, to_client=True)
+        peer.open_link(line)
+        self._trace(peer.wires[link], line, to_client=False)
 
-    def _hang_up(self, peer: Peer, link: int) -> None:
-        """The client closes its socket: what it has written still arrives, then the end."""
-        line = peer.lines.get(link)
-        if line is not None:
-            line.is_cut = True
+    def _trace(self, wire: TracedWire, line: Line, *, to_client: bool) -> None:
+        def on_frame(frame: Frame) -> None:
+            wire.forget((line.to_client if to_client else line.to_server).arrived)
+            for observer in self.observers:
+                observer.on_frame(line, to_client, frame)
 
-    def _cut(
-        self, peer: Peer, link: int, *, tell_client: bool = True, tell_server: bool = True
+        wire.on_frame = on_frame
+
+    def _end_line(
+        self, peer: Peer, line: Line, *, tell_client: bool = True, tell_server: bool = True
     ) -> None:
-        line = peer.lines.pop(link)
         line.is_cut = True
-        self._server_peers.pop(line.server_link, None)
-        lost = Ending(Code.LOST, "connection reset")
+        host = self._host_of(line)
+        del peer.lines[line.client_link]
+        wire = peer.wires.pop(line.client_link)
+        lost = [(False, frame) for frame in wire.lost(line.to_server.arrived)]
+        if host is not None:
+            del host.lines[line.server_link]
+            wire = host.wires.pop(line.server_link)
+            lost += [(True, frame) for frame in wire.lost(line.to_client.arrived)]
+        for observer in self.observers:
+            observer.on_lost(line, lost)
+        ending = Ending(Code.LOST, "connection reset")
         now = self.clock.now
         if tell_client:
-            peer.endpoint.handle_link_lost(link, lost, now=now)
-        if tell_server:
-            self.server.handle_link_lost(line.server_link, lost, now=now)
+            peer.endpoint.handle_link_lost(line.client_link, ending, now=now)
+        if tell_server and host is not None:
+            host.endpoint.handle_link_lost(line.server_link, ending, now=now)
+
+
+def _hang_up(line: Line | None) -> None:
+    if line is not None:
+        line.is_cut = True
+
+
+def _let_pass(endpoint: AnyEndpoint, now: float) -> None:
+    deadline = endpoint.next_deadline()
+    if deadline is None or deadline > now:
+        return
+    endpoint.handle_timeout(now=now)
+    deadline = endpoint.next_deadline()
+    late = f"a deadline {deadline} in the past at {now}, after its timeout was handled"
+    hold(deadline is None or deadline >= now, "I12", late)
+
+
+def _client_wire(now: float) -> Wire:
+    return MemoryWire()
+
+
+def _server_wire(now: float) -> Wire:
+    return MemoryWire(from_client=True)

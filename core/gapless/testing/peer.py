@@ -15,7 +15,7 @@ from gapless.transports.wire import Wire
 
 from .clock import Clock
 from .network import Line
-from .observer import Observer, TracedWire
+from .observer import Observer, TracedWire, TracedWires
 
 
 class Peer:
@@ -42,11 +42,10 @@ class Peer:
         self.session = session
         self.lines: dict[int, Line] = {}
         self.wires: dict[int, TracedWire] = {}
-        self.endpoint = Endpoint(session, self._trace)
-        self._new_wire = new_wire
+        self._new_wires = TracedWires(new_wire)
+        self.endpoint = Endpoint(session, self._new_wires)
         self._clock = clock
         self._observers = observers
-        self._made: TracedWire | None = None
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -85,9 +84,7 @@ class Peer:
                 observer.on_taken(self, subscription, event)
         return event
 
-    def take_all(
-        self, subscription: Subscription, at_most: int = 1_000_000
-    ) -> list[ChannelEvent]:
+    def take_all(self, subscription: Subscription, at_most: int = 1_000_000) -> list[ChannelEvent]:
         """Take what there is, up to `at_most` messages and markers."""
         events: list[ChannelEvent] = []
         while len(events) < at_most and (event := self.take(subscription)) is not None:
@@ -122,17 +119,10 @@ class Peer:
     def open_link(self, line: Line) -> None:
         """The connection of a link is made."""
         self.lines[line.client_link] = line
-        self._made = None
         self.endpoint.open_link(line.client_link, now=self._clock.now)
-        made: TracedWire | None = self._made
-        assert made is not None
-        self.wires[line.client_link] = made
+        self.wires[line.client_link] = self._new_wires.take()
 
     # internals
-
-    def _trace(self, now: float) -> TracedWire:
-        self._made = TracedWire(self._new_wire(now))
-        return self._made
 
     def _settlements(self, channel: str) -> Iterable[Settled]:
         while (settled := self.session.next_settled(channel)) is not None:

@@ -7,7 +7,7 @@ set the timer. It runs after every input, in the event loop's own callbacks.
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Generic
+from typing import Any, Generic, cast
 
 from gapless.adapters.dialing import socket_failure
 from gapless.core.closing import Code, Ending
@@ -22,31 +22,29 @@ LINGER = 5.0
 
 
 class LinkProtocol(asyncio.Protocol):
-    """One link's socket."""
+    """One link's socket. `link` is 0 until a server's endpoint has numbered it."""
 
-    def __init__(self, driver: "Driver[Any]", link: int | None) -> None:
+    transport: asyncio.Transport
+
+    def __init__(self, driver: "Driver[Any]", link: int = 0) -> None:
         self.link = link
         self.is_paused = False
-        self.transport: asyncio.Transport | None = None
         self._driver = driver
         self._abort: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hand the link to the endpoint."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(high=WRITE_BUFFER)
         self._driver.link_made(self)
 
     def data_received(self, data: bytes) -> None:
         """Pass bytes on."""
-        if self.link is not None:
-            self._driver.receive(self.link, data)
+        self._driver.receive(self.link, data)
 
     def eof_received(self) -> bool:
         """Pass the end of the stream on; the socket stays open for a last word."""
-        if self.link is not None:
-            self._driver.receive(self.link, b"")
+        self._driver.receive(self.link, b"")
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -66,7 +64,6 @@ class LinkProtocol(asyncio.Protocol):
 
     def close(self, *, at_once: bool) -> None:
         """Close the socket behind what is written, or drop it."""
-        assert self.transport is not None
         if at_once:
             self.transport.abort()
         else:
@@ -108,17 +105,16 @@ class Driver(Generic[M]):
 
     def accept(self) -> LinkProtocol:
         """Make the protocol of a connection that a server accepts."""
-        return LinkProtocol(self, None)
+        return LinkProtocol(self)
 
     def link_made(self, protocol: LinkProtocol) -> None:
         """A socket is open: a client's for its link, a server's for a new one."""
         self._sockets.add(protocol)
-        if protocol.link is None:
-            protocol.link = self.endpoint.accept_link(now=self.now())
-            self._links[protocol.link] = protocol
-        else:
-            self._links[protocol.link] = protocol
+        if protocol.link:
             self.endpoint.open_link(protocol.link, now=self.now())
+        else:
+            protocol.link = self.endpoint.accept_link(now=self.now())
+        self._links[protocol.link] = protocol
         self.pump()
 
     def receive(self, link: int, data: bytes) -> None:
@@ -128,14 +124,13 @@ class Driver(Generic[M]):
 
     def socket_drained(self, protocol: LinkProtocol) -> None:
         """A socket can take more."""
-        if protocol.link is not None:
-            self._write(protocol.link, self.now())
+        self._write(protocol.link, self.now())
         self.pump()
 
     def socket_closed(self, protocol: LinkProtocol, error: BaseException | None) -> None:
         """A socket is gone."""
         self._sockets.discard(protocol)
-        if protocol.link is not None and self._links.pop(protocol.link, None) is not None:
+        if self._links.pop(protocol.link, None) is not None:
             self.endpoint.handle_link_lost(protocol.link, socket_failure(error), now=self.now())
             self.pump()
         if not self._sockets:
@@ -184,13 +179,13 @@ class Driver(Generic[M]):
             task.cancel()
         try:
             await asyncio.gather(*dials, return_exceptions=True)
+            self._gone.clear()
             if self._sockets:
-                self._gone.clear()
                 await asyncio.wait_for(self._gone.wait(), timeout)
         except TimeoutError:
             pass
         finally:
-            for protocol in list(self._sockets):
+            for protocol in self._sockets:
                 protocol.close(at_once=True)
             for handle in (self._timer, self._soon):
                 if handle is not None:
@@ -207,31 +202,24 @@ class Driver(Generic[M]):
             if isinstance(command, OpenLink):
                 self._dials[command.link] = self.loop.create_task(self._open(command.link))
             elif isinstance(command, CloseLink):
-                self._close(command)
+                if (task := self._dials.pop(command.link, None)) is not None:
+                    task.cancel()
+                if (protocol := self._links.pop(command.link, None)) is not None:
+                    protocol.close(at_once=command.ending.code == Code.SILENT)
 
     def _write(self, link: int, now: float) -> None:
         protocol = self._links.get(link)
-        if protocol is None or protocol.transport is None:
-            return
-        while not protocol.is_paused:
+        while protocol is not None and not protocol.is_paused:
             data = self.endpoint.data_to_send(link, WRITE_BUFFER, now=now)
             if not data:
                 return
             protocol.transport.write(data)
 
-    def _close(self, command: CloseLink) -> None:
-        task = self._dials.pop(command.link, None)
-        if task is not None:
-            task.cancel()
-        protocol = self._links.pop(command.link, None)
-        if protocol is not None:
-            protocol.close(at_once=command.ending.code == Code.SILENT)
-
     async def _open(self, link: int) -> None:
         assert self._dial is not None
         try:
             await self._dial(LinkProtocol(self, link))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self.endpoint.handle_link_lost(link, self._explain(error), now=self.now())
             self.pump()
         finally:

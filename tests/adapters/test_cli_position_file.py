@@ -1,0 +1,100 @@
+"""The position file: private, replaced as a whole, and its token shown only to its own server."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from gapless.adapters.cli.outcome import CommandError
+from gapless.adapters.cli.position_file import Bookmark, PositionFile
+from gapless.core.position import Position
+
+URL, CHANNEL = "ws://127.0.0.1:8765/", "news"
+HERE = Bookmark(URL, CHANNEL, Position("e", 7), "secret")
+
+
+def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "position"
+
+    PositionFile(path).save(HERE)
+
+    assert PositionFile(path).load(URL, CHANNEL) == HERE
+    assert [one.name for one in tmp_path.iterdir()] == ["position"]
+
+
+def test_no_file_is_no_bookmark(tmp_path: Path) -> None:
+    assert PositionFile(tmp_path / "none").load(URL, CHANNEL) is None
+
+
+def test_only_the_owner_may_read_it_even_if_it_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "position"
+    path.touch(0o644)
+    (tmp_path / "position.new").touch(0o666)
+
+    PositionFile(path).save(HERE)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    path, target = tmp_path / "link", tmp_path / "target"
+    path.symlink_to(target)
+
+    PositionFile(path).save(HERE)
+
+    assert path.is_symlink()
+    assert PositionFile(target).load(URL, CHANNEL) == HERE
+
+
+def test_a_link_laid_in_the_way_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "position.new").symlink_to(victim)
+
+    with pytest.raises(CommandError):
+        PositionFile(tmp_path / "position").save(HERE)
+
+    assert victim.read_text() == "precious"
+
+
+def test_the_token_is_kept_from_other_servers(tmp_path: Path) -> None:
+    path = tmp_path / "position"
+    PositionFile(path).save(HERE)
+
+    bookmark = PositionFile(path).load("ws://elsewhere.example/", CHANNEL)
+
+    assert bookmark == Bookmark("ws://elsewhere.example/", CHANNEL, Position("e", 7), None)
+
+
+def test_the_token_is_not_in_its_repr() -> None:
+    assert "secret" not in repr(HERE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        "7",
+        "[" * 50_000,
+        json.dumps({"url": URL, "channel": CHANNEL, "position": 7, "token": None}),
+        json.dumps({"url": URL, "channel": CHANNEL, "position": "e:7", "token": 7}),
+        json.dumps({"url": URL, "channel": CHANNEL, "position": "e7", "token": None}),
+        json.dumps({"url": URL, "channel": "other", "position": "e:7", "token": None}),
+    ],
+)
+def test_a_file_that_is_none_of_ours_is_refused_as_misuse(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "position"
+    path.write_text(text)
+
+    with pytest.raises(CommandError, match="position file") as caught:
+        PositionFile(path).load(URL, CHANNEL)
+
+    assert caught.value.code == 2
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="no such file or directory"):
+        PositionFile(tmp_path / "none" / "position").save(HERE)

@@ -1,0 +1,497 @@
+"""Channel: what a pin needs is neither rotated nor aged; at the bound it is as the channel is set
+(design 7). A position gets one outcome, and readers the same batch (rules 6, 10)."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from gapless.core.channel import CACHED_BATCHES, Admission, Channel, ChannelSettings
+from gapless.core.errors import ConfigError
+from gapless.core.frames import Live, Outcome, Partial, Recovered, StartedOver
+from gapless.core.position import Position, Since
+
+from .parts import a_channel, fill, settings
+
+
+def publish(channel: Channel, *, now: float = 0.0, size: int = 1) -> Admission:
+    """Publish one message, if there is room for it."""
+    admission = channel.admit(size, now=now)
+    if admission is Admission.ROOM:
+        channel.append([b"x" * size], False, None, now=now)
+    return admission
+
+
+def full(*, overflow: str = "wait", acked: int = 0) -> Channel:
+    """Eight messages of eight, and a reader that has taken some of them."""
+    channel = a_channel(overflow=overflow)
+    fill(channel, 8)
+    channel.pin("ann", acked, now=0.0)
+    return channel
+
+
+class TestSettings:
+    def test_fields_are_changed_one_by_one(self) -> None:
+        changed = settings().changed(patience=120.0, overflow="rotate")
+        assert (changed.patience, changed.overflow, changed.history_messages) == (
+            120.0,
+            "rotate",
+            8,
+        )
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("history_messages", 0),
+            ("history_messages", 1.5),
+            ("history_bytes", 0),
+            ("history_age", 0),
+            ("history_age", "1h"),
+            ("overflow", "block"),
+            ("patience", -1),
+            ("patience", float("nan")),
+            ("patience", float("inf")),
+        ],
+    )
+    def test_a_value_the_wire_or_the_rules_can_not_bear_is_refused(
+        self, field: str, value: object
+    ) -> None:
+        with pytest.raises(ConfigError, match=field):
+            settings().changed(**{field: value})
+
+    def test_a_field_there_is_not_is_named_with_those_there_are(self) -> None:
+        with pytest.raises(ConfigError, match=r"no 'history_mesages'.* history_messages"):
+            settings().changed(history_mesages=5)
+
+    def test_a_batch_can_be_held_if_it_fits_into_an_empty_history(self) -> None:
+        small = ChannelSettings(3, 10, None, "wait", 1.0)
+        assert small.can_hold(10, 3)
+        assert not small.can_hold(11, 1)
+        assert not small.can_hold(1, 4)
+
+    def test_a_smaller_bound_rotates_at_the_next_publish(self) -> None:
+        channel = a_channel()
+        fill(channel, 8)
+        channel.configure(settings(history_messages=3, history_age=60.0))
+        assert channel.history.first == 1
+        assert publish(channel) is Admission.ROOM
+        assert (channel.history.first, channel.head) == (7, 9)
+        assert channel.history.max_age == 60.0
+
+
+class TestRotation:
+    @pytest.mark.parametrize("overflow", ["wait", "reject", "rotate"])
+    def test_without_a_pin_every_policy_rotates(self, overflow: str) -> None:
+        channel = a_channel(overflow=overflow)
+        for _ in range(20):
+            assert publish(channel) is Admission.ROOM
+        assert (channel.history.first, channel.head) == (13, 20)
+        assert channel.dropped_reason == "rotated"
+
+    def test_bytes_are_a_bound_too(self) -> None:
+        channel = a_channel(history_bytes=10)
+        for size in (4, 4, 4):
+            publish(channel, size=size)
+        assert (channel.history.first, channel.history.size) == (2, 8)
+
+    def test_a_batch_makes_room_for_all_of_itself(self) -> None:
+        channel = a_channel()
+        fill(channel, 8)
+        assert channel.admit(3, 3, now=0.0) is Admission.ROOM
+        assert channel.append([b"a", b"b", b"c"], False, "@s", now=0.0) == 9
+        assert (channel.history.first, channel.head) == (4, 11)
+        assert channel.history.entry(9) == (b"a", False, "@s", 0.0)
+
+
+class TestPins:
+    def test_what_a_pin_needs_waits_is_rejected_or_rotated_as_set(self) -> None:
+        assert publish(full(overflow="wait")) is Admission.WAIT
+        assert publish(full(overflow="reject")) is Admission.REJECT
+        assert publish(full(overflow="rotate")) is Admission.ROOM
+
+    def test_what_was_taken_is_not_held_back(self) -> None:
+        channel = full(acked=1)
+        assert publish(channel) is Admission.ROOM
+        assert publish(channel) is Admission.WAIT
+
+    def test_an_ack_makes_room(self) -> None:
+        channel = full()
+        assert publish(channel) is Admission.WAIT
+        assert channel.ack("ann", 2, now=0.5)
+        assert publish(channel, now=0.5) is Admission.ROOM
+        assert publish(channel, now=0.5) is Admission.ROOM
+        assert publish(channel, now=0.5) is Admission.WAIT
+
+    def test_only_an_ack_moves_a_pin_and_never_back(self) -> None:
+        """Model item 9: a later subscribe neither raises nor lowers it."""
+        channel = full(acked=2)
+        channel.pin("ann", 8, now=0.0)
+        channel.pin("ann", 0, now=0.0)
+        assert not channel.ack("ann", 1, now=0.0)
+        assert not channel.ack("ann", 2, now=0.0)
+        assert not channel.ack("bob", 8, now=0.0), "who has no pin moves none"
+        publish(channel)
+        publish(channel)
+        assert publish(channel) is Admission.WAIT
+        assert channel.history.first == 3
+
+    def test_unsubscribing_ends_it(self) -> None:
+        channel = full()
+        assert channel.is_pinned_by("ann")
+        channel.unpin("ann")
+        channel.unpin("ann")
+        assert not channel.is_pinned_by("ann")
+        assert publish(channel) is Admission.ROOM
+
+    def test_the_slowest_of_several_counts(self) -> None:
+        channel = full(acked=8)
+        channel.pin("bob", 0, now=0.0)
+        assert publish(channel) is Admission.WAIT
+        channel.unpin("bob")
+        assert publish(channel) is Admission.ROOM
+
+
+class TestPatience:
+    def test_a_pin_lapses_when_something_untaken_has_waited_too_long(self) -> None:
+        channel = full()
+        assert publish(channel, now=0.999) is Admission.WAIT
+        assert channel.next_lapse() == 1.0
+        assert publish(channel, now=1.0) is Admission.ROOM
+        assert channel.dropped_reason == "stalled"
+        assert channel.next_lapse() is None
+
+    def test_an_ack_that_moves_gives_new_patience(self) -> None:
+        channel = full()
+        channel.ack("ann", 1, now=0.9)
+        publish(channel, now=0.9)
+        assert channel.next_lapse() == 1.9
+        assert publish(channel, now=1.8) is Admission.WAIT
+        assert publish(channel, now=1.9) is Admission.ROOM
+
+    def test_having_nothing_to_take_never_ends_it(self) -> None:
+        """Model item 9: an idle reader that lost its pin lost messages at the next burst."""
+        channel = full(acked=8)
+        for _ in range(8):
+            assert publish(channel, now=5000.0) is Admission.ROOM
+        assert publish(channel, now=5000.0) is Admission.WAIT
+        assert channel.next_lapse() == 5001.0
+
+    def test_patience_begins_with_the_oldest_message_not_taken(self) -> None:
+        channel = a_channel()
+        channel.pin("ann", 0, now=0.0)
+        fill(channel, 4, now=10.0)
+        fill(channel, 4, now=10.8)
+        channel.ack("ann", 4, now=10.1)
+        for _ in range(4):
+            publish(channel, now=10.9)
+        assert channel.next_lapse() == 11.8
+
+    def test_a_lapsed_pin_holds_again_once_it_acks_what_is_still_held(self) -> None:
+        channel = full()
+        publish(channel, now=1.0)
+        assert channel.history.first == 2
+        assert channel.ack("ann", 1, now=1.5)
+        assert publish(channel, now=1.5) is Admission.WAIT
+        assert channel.dropped_reason == "stalled"
+        channel.ack("ann", 9, now=1.6)
+        publish(channel, now=1.6)
+        assert channel.dropped_reason == "rotated"
+
+    def test_a_lapsed_pin_that_is_too_far_behind_stays_lapsed(self) -> None:
+        channel = full()
+        for _ in range(4):
+            publish(channel, now=1.0)
+        channel.ack("ann", 2, now=1.1)
+        assert publish(channel, now=1.1) is Admission.ROOM
+        assert channel.next_lapse() is None
+
+    def test_a_lapsed_pin_that_ends_no_longer_colours_the_reason(self) -> None:
+        channel = full()
+        publish(channel, now=1.0)
+        channel.unpin("ann")
+        publish(channel, now=1.0)
+        assert channel.dropped_reason == "rotated"
+
+    def test_a_lapsed_pin_does_not_hide_one_that_holds(self) -> None:
+        channel = full()
+        channel.pin("bob", 0, now=0.0)
+        channel.ack("bob", 1, now=0.9)
+        assert publish(channel, now=1.0) is Admission.ROOM
+        assert publish(channel, now=1.0) is Admission.WAIT
+
+
+class TestAge:
+    def test_what_is_too_old_goes(self) -> None:
+        channel = a_channel(history_age=60.0)
+        fill(channel, 2, now=0.0)
+        fill(channel, 1, now=30.0)
+        channel.expire(now=59.9)
+        assert channel.history.first == 1
+        channel.expire(now=60.0)
+        assert channel.history.first == 3
+        assert channel.dropped_reason == "expired"
+
+    def test_a_publish_ages_first(self) -> None:
+        channel = a_channel(history_age=60.0)
+        fill(channel, 8)
+        publish(channel, now=61.0)
+        assert (channel.history.first, channel.head) == (9, 9)
+        assert channel.dropped_reason == "expired"
+
+    def test_pinned_messages_do_not_age(self) -> None:
+        channel = a_channel(history_age=60.0, patience=1000.0)
+        channel.pin("ann", 1, now=0.0)
+        fill(channel, 3)
+        channel.expire(now=100.0)
+        assert channel.history.first == 2
+        channel.expire(now=1000.0)
+        assert channel.history.first == 4, "until the pin lapses"
+
+
+class TestPlace:
+    @pytest.mark.parametrize(
+        ("since", "after", "outcome"),
+        [
+            ("latest", 12, Live()),
+            ("earliest", 4, Recovered(8)),
+            (Position("E1", 12), 12, Live()),
+            (Position("E1", 11), 11, Recovered(1)),
+            (Position("E1", 4), 4, Recovered(8)),
+            (Position("E1", 3), 4, Partial(4, 4, "rotated")),
+            (Position("E1", 0), 4, Partial(1, 4, "rotated")),
+            (Position("E1", 13), 12, StartedOver("ahead")),
+            (Position("E1", 2**53 - 1), 12, StartedOver("ahead")),
+            (Position("E0", 12), 4, StartedOver("epoch")),
+            (Position("E0", 4), 4, StartedOver("epoch")),
+            (Position("E0", 10**9), 4, StartedOver("epoch")),
+        ],
+    )
+    def test_a_position_comes_to_one_outcome(
+        self, since: Since, after: int, outcome: Outcome
+    ) -> None:
+        """I15: another epoch is a reset, whatever its number; rule 10: ahead is for that reader."""
+        channel = a_channel()
+        fill(channel, 12)
+        assert channel.place(since, channel.first - 1) == (after, outcome)
+        assert channel.epoch == "E1"
+
+    def test_position_0_is_before_the_first(self) -> None:
+        channel = a_channel()
+        assert channel.place(Position("E1", 0), 0) == (0, Live())
+        fill(channel, 2)
+        assert channel.place(Position("E1", 0), 0) == (0, Recovered(2))
+
+    def test_nothing_is_lost_where_nothing_was_missed(self) -> None:
+        """socket.io#5282: all has aged out, but the reader had it."""
+        channel = a_channel(history_age=60.0)
+        fill(channel, 5)
+        channel.expire(now=100.0)
+        assert channel.place(Position("E1", 5), channel.first - 1) == (5, Live())
+        assert channel.place(Position("E1", 4), channel.first - 1) == (
+            5,
+            Partial(5, 5, "expired"),
+        )
+
+    def test_who_falls_off_the_tail_goes_on_in_the_middle(self) -> None:
+        channel = a_channel()
+        assert channel.middle() == 0
+        fill(channel, 20)
+        assert (channel.history.first, channel.middle()) == (13, 16)
+
+
+class TestBatches:
+    def test_all_readers_are_handed_the_same_batch(self) -> None:
+        channel = a_channel()
+        fill(channel, 3)
+        assert channel.batch(1) is channel.batch(1)
+        assert channel.batch(2).payloads == [b"2", b"3"]
+        assert channel.batch(1).id == 7
+
+    def test_a_batch_that_could_be_longer_now_is_read_again(self) -> None:
+        channel = a_channel()
+        fill(channel, 2)
+        before = channel.batch(1)
+        fill(channel, 1)
+        assert channel.batch(1).payloads == [b"1", b"2", b"3"]
+        assert before.payloads == [b"1", b"2"], "what was handed out doesn't change"
+
+    def test_a_batch_that_ended_by_itself_stays(self) -> None:
+        channel = a_channel()
+        fill(channel, 2, text=True)
+        fill(channel, 1)
+        before = channel.batch(1)
+        fill(channel, 1)
+        assert channel.batch(1) is before
+
+    def test_only_a_few_are_kept(self) -> None:
+        """P3."""
+        channel = a_channel(history_messages=100)
+        fill(channel, 50)
+        first = channel.batch(1)
+        for seq in range(2, CACHED_BATCHES + 2):
+            channel.batch(seq)
+        assert channel.batch(1) is not first
+        assert channel.batch(1).payloads == first.payloads
+
+
+class TestStore:
+    def test_what_the_store_still_has_can_be_read(self) -> None:
+        channel = Channel("news", 1, "E1", settings(), head=100, stored_first=21)
+        assert (channel.first, channel.head, channel.history.first) == (21, 100, 101)
+        assert channel.place(Position("E1", 50), channel.first - 1) == (50, Recovered(50))
+        channel.set_stored_first(200)
+        assert channel.first == 101, "what is held here can be read whatever the store says"
+
+    def test_what_another_node_appended_is_in_the_store(self) -> None:
+        channel = a_channel()
+        fill(channel, 3)
+        channel.batch(1)
+        channel.skip_to(10)
+        assert (channel.first, channel.history.first, channel.head) == (1, 10, 9)
+        assert channel.append([b"ten"], False, None, now=0.0) == 10
+        assert channel.batch(10).payloads == [b"ten"]
+
+    def test_a_new_epoch_forgets_everything_of_the_old(self) -> None:
+        """I15."""
+        channel = full()
+        publish(channel, now=1.0)
+        channel.batch(2)
+        channel.start_over("E2", 5, 3)
+        assert (channel.epoch, channel.first, channel.head, len(channel.history)) == ("E2", 3, 5, 0)
+        assert not channel.is_pinned_by("ann")
+        for _ in range(8):
+            assert publish(channel) is Admission.ROOM
+        assert channel.batch(6).payloads == [b"x"] * 8
+        publish(channel)
+        assert channel.dropped_reason == "rotated"
+
+
+def test_a_channel_is_idle_if_nothing_would_be_lost_with_it() -> None:
+    assert a_channel().is_idle
+    held, pinned, read = a_channel(), a_channel(), a_channel()
+    fill(held, 1)
+    pinned.pin("ann", 0, now=0.0)
+    read.reader_count = 1
+    assert not held.is_idle
+    assert not pinned.is_idle
+    assert not read.is_idle
+
+
+@dataclass
+class ModelPin:
+    acked: int
+    moved_at: float
+    lapsed: bool = False
+
+
+class PinMachine(RuleBasedStateMachine):
+    """Pins against brute force: every pin is asked, for every message, every time."""
+
+    overflow = "wait"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.channel = a_channel(history_messages=4, history_bytes=100, overflow=self.overflow)
+        self.first = 1
+        self.appended: list[float] = []
+        self.pins: dict[str, ModelPin] = {}
+
+    @property
+    def head(self) -> int:
+        return self.first + len(self.appended) - 1
+
+    def _lapses_at(self, pin: ModelPin) -> float:
+        return max(pin.moved_at, self.appended[0]) + 1.0
+
+    def _holds(self, pin: ModelPin) -> bool:
+        """Whether a pin needs the oldest message; marks it if it has lost its patience."""
+        if pin.lapsed or pin.acked >= self.first:
+            return False
+        pin.lapsed = self.now >= self._lapses_at(pin)
+        return not pin.lapsed
+
+    @rule(count=st.integers(1, 3))
+    def publish(self, count: int) -> None:
+        expected = Admission.ROOM
+        while len(self.appended) + count > 4:
+            holding = [self._holds(pin) for pin in self.pins.values()]
+            if True in holding and self.overflow != "rotate":
+                expected = Admission.WAIT
+                break
+            del self.appended[0]
+            self.first += 1
+        admission = self.channel.admit(count, count, now=self.now)
+        assert admission is expected
+        if admission is Admission.ROOM:
+            self.channel.append([b"x"] * count, False, None, now=self.now)
+            self.appended += [self.now] * count
+
+    @rule(owner=st.sampled_from("abc"), behind=st.integers(0, 4))
+    def pin(self, owner: str, behind: int) -> None:
+        acked = max(self.first - 1, self.head - behind)
+        self.channel.pin(owner, acked, now=self.now)
+        self.pins.setdefault(owner, ModelPin(acked, self.now))
+
+    @rule(owner=st.sampled_from("abc"))
+    def unpin(self, owner: str) -> None:
+        self.channel.unpin(owner)
+        self.pins.pop(owner, None)
+
+    @rule(owner=st.sampled_from("abc"), behind=st.integers(0, 6))
+    def ack(self, owner: str, behind: int) -> None:
+        seq, pin = self.head - behind, self.pins.get(owner)
+        moves = pin is not None and seq > pin.acked
+        assert self.channel.ack(owner, seq, now=self.now) is moves
+        if pin is not None and moves:
+            pin.acked, pin.moved_at = seq, self.now
+            pin.lapsed = pin.lapsed and seq < self.first - 1
+
+    @rule(seconds=st.sampled_from([0.1, 0.5, 1.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @invariant()
+    def the_same_is_held(self) -> None:
+        history = self.channel.history
+        assert (history.first, history.head) == (self.first, self.head)
+        assert len(history) <= 4, "P3"
+
+    @invariant()
+    def the_same_lapse_is_next(self) -> None:
+        holding = [pin for pin in self.pins.values() if not pin.lapsed and pin.acked < self.first]
+        lapses = [self._lapses_at(pin) for pin in holding if self.appended]
+        assert self.channel.next_lapse() == min(lapses, default=None)
+
+
+class RotatingMachine(PinMachine):
+    overflow = "rotate"
+
+
+TestPinsByBruteForce = PinMachine.TestCase
+TestPinsByBruteForceWhereTheyAreOverridden = RotatingMachine.TestCase
+
+
+@given(st.integers(1, 40), st.integers(0, 45), st.booleans())
+def test_a_reader_gets_everything_after_its_position_or_is_told(
+    published: int, since: int, same_epoch: bool
+) -> None:
+    """P2: what is before the cursor was had, is lost, or is of another epoch; the rest is held."""
+    channel = a_channel()
+    fill(channel, published)
+    position = Position("E1" if same_epoch else "E0", since)
+    cursor, outcome = channel.place(position, channel.first - 1)
+    assert channel.first - 1 <= cursor <= channel.head
+    match outcome:
+        case Live():
+            assert cursor == since == channel.head
+        case Recovered(count):
+            assert (cursor, count) == (since, channel.head - since)
+        case Partial(first, last, _):
+            assert (first, last) == (since + 1, cursor)
+        case StartedOver(reason):
+            assert (reason == "ahead") is (same_epoch and since > channel.head)
+        case _:
+            raise AssertionError("a place is never denied")
