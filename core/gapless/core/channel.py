@@ -29,6 +29,7 @@ class Admission(enum.Enum):
     ROOM = "room"
     WAIT = "wait"
     REJECT = "reject"
+    TOO_LARGE = "too large"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,19 +176,24 @@ class Channel:
     # appending
 
     def admit(self, size: int, count: int = 1, *, now: float) -> Admission:
-        """Make room for `count` messages of `size` bytes together, or say that a pin forbids it."""
+        """Make room for `count` messages of `size` bytes together, or say why there is none."""
         history = self.history
         if history.max_age is not None:
             self.expire(now=now)
-        while not history.has_room(size, count) and history.first <= history.head:
-            if not self._may_drop(history.first, now):
+        if history.has_room(size, count):
+            return Admission.ROOM
+        if not self.settings.can_hold(size, count):
+            return Admission.TOO_LARGE
+        while True:
+            if self._floor < history.first and not self._may_drop(history.first, now):
                 if self.settings.overflow == "wait":
                     return Admission.WAIT
                 if self.settings.overflow == "reject":
                     return Admission.REJECT
             history.drop_oldest()
             self.dropped_reason = "stalled" if self._lapsed else "rotated"
-        return Admission.ROOM
+            if history.has_room(size, count):
+                return Admission.ROOM
 
     def append(
         self, payloads: list[bytes], text: bool, publisher: str | None, *, now: float

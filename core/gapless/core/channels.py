@@ -199,24 +199,27 @@ class Channels:
         if channel is None or channel in self._busy:
             self.waiting[name] = None
             return None
-        settings = channel.settings
-        if not settings.can_hold(size, len(payloads)):
-            raise MessageTooLarge(
-                f"{len(payloads)} messages of {size} bytes together can't fit into channel "
-                f"{name!r}: its history holds {settings.history_messages} messages, "
-                f"{settings.history_bytes} bytes"
-            )
         admission = channel.admit(size, len(payloads), now=now)
+        if admission is Admission.ROOM:
+            if self._durable:
+                ticket = Ticket(name)
+                self._append(channel, payloads, text, ticket, None, now)
+                return ticket
+            channel.append(payloads, text, None, now=now)
+            self.news.moved[channel] = None
+            return Ticket(name, channel.epoch, channel.history.head)
         if admission is Admission.WAIT:
             self.waiting[name] = None
             self.news.blocked[channel] = None
             return None
-        ticket = Ticket(name)
         if admission is Admission.REJECT:
-            ticket.refused = "full"
-        else:
-            self._append(channel, payloads, text, ticket, None, now)
-        return ticket
+            return Ticket(name, refused="full")
+        settings = channel.settings
+        raise MessageTooLarge(
+            f"{len(payloads)} messages of {size} bytes together can't fit into channel "
+            f"{name!r}: its history holds {settings.history_messages} messages, "
+            f"{settings.history_bytes} bytes"
+        )
 
     def serve(self, intake: Intake, *, now: float) -> None:
         """Hand an intake's queue to the store, as far as there is room."""
@@ -234,9 +237,9 @@ class Channels:
                 break
             intake.take_chunk(chunk)
             self.news.touched[intake] = None
-            if verdict is Admission.REJECT:
-                code = "too large" if self._is_giant(chunk) else intake.forbidden or "full"
-                intake.handle_refused(code, None)
+            if verdict is not Admission.ROOM:
+                giant = verdict is Admission.TOO_LARGE
+                intake.handle_refused("too large" if giant else intake.forbidden or "full", None)
                 continue
             assert intake.epoch is not None
             publisher = (intake.owner, intake.epoch, chunk.first)
@@ -411,18 +414,17 @@ class Channels:
         messages = min(BATCH_MESSAGES, max(1, settings.history_messages // 4))
         return messages, min(BATCH_BYTES, max(1, settings.history_bytes // 4))
 
-    def _is_giant(self, chunk: Chunk) -> bool:
-        return len(chunk.payloads[0]) > self._config.max_message
-
     def _judge(self, intake: Intake, channel: Channel, chunk: Chunk, now: float) -> Admission:
         """Say what becomes of a chunk; it is cut before a message too large for the hub."""
-        if intake.forbidden is not None or self._is_giant(chunk):
-            del chunk.payloads[1:]
+        if intake.forbidden is not None:
             return Admission.REJECT
+        largest = min(self._config.max_message, channel.settings.history_bytes)
         for index, payload in enumerate(chunk.payloads):
-            if len(payload) > self._config.max_message:
-                del chunk.payloads[index:]
+            if len(payload) > largest:
+                del chunk.payloads[max(index, 1) :]
                 break
+        if len(chunk.payloads[0]) > largest:
+            return Admission.TOO_LARGE
         size = sum(map(len, chunk.payloads))
         return channel.admit(size, len(chunk.payloads), now=now)
 
