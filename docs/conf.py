@@ -25,6 +25,9 @@ exclude_patterns = ["_build"]
 default_role = "code"
 myst_heading_anchors = 3
 
+# A name that asyncio's users import is described there and in core: a link may lead to either.
+suppress_warnings = ["ref.python"]
+
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_typehints = "signature"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gapless.adapters.cli.app import run_app
 from tests.acceptance.tools import GAPLESS, environment, run, serving, started
 
 ODD = b"first\n\n\xff\xfe\nlast without newline"
@@ -22,19 +23,22 @@ def url(port: int) -> str:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself_with_an_example(command: str) -> None:
-    done = run(command, "--help")
+def test_every_command_explains_itself_with_an_example(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_app([command, "--help"]) == 0
 
-    assert done.returncode == 0
-    assert f"Example: gapless {command}" in done.stdout.decode()
-    assert b"until-eof" not in done.stdout
+    shown = capsys.readouterr().out
+    assert f"Example: gapless {command}" in shown
+    assert "until-eof" not in shown
 
 
-def test_alone_it_says_what_there_is() -> None:
-    done = run()
+def test_alone_it_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_app([]) == 0
 
-    assert done.returncode == 0
-    assert all(command in done.stdout.decode() for command in COMMANDS)
+    shown = capsys.readouterr().out
+    assert all(command in shown for command in COMMANDS)
+    assert "Example: gapless" in shown
     assert run("--version").stdout.decode().startswith("gapless ")
 
 
@@ -63,6 +67,10 @@ def test_lines_come_back_identically() -> None:
     result = json.loads(done.stdout)
     assert (done.returncode, result["sent"], result["accepted"]) == (0, 4, 4)
     assert (result["refused"], result["unknown"], result["unsent"]) == ([], [], [])
+    assert " ".join(result) == (
+        "channel sent accepted refused unknown unsent fault seconds version"
+    )
+    assert done.stderr == b""
     assert (got.returncode, got.stdout) == (0, ODD + b"\n")
     assert b"subscribed news at " in got.stderr
     *messages, summary = [json.loads(line) for line in shown.stdout.splitlines()]
@@ -70,6 +78,7 @@ def test_lines_come_back_identically() -> None:
     assert [message.get("text") for message in messages] == ["first", "", None, ODD[-20:].decode()]
     assert messages[2]["base64"] == "//4="
     assert (summary["received"], summary["lost"]) == (4, [])
+    assert " ".join(summary) == "channel received lost position fault version"
 
 
 def test_ctrl_c_drains_and_exits_130_and_sigterm_0() -> None:
@@ -87,7 +96,7 @@ def test_ctrl_c_drains_and_exits_130_and_sigterm_0() -> None:
             assert json.loads(publisher.lines[-1])["accepted"] == 2
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
-        assert json.loads(server.lines[-1])["url"] == url(port)
+        assert " ".join(json.loads(server.lines[-1])) == "url sessions version"
 
 
 def test_a_position_file_wins_over_since_and_is_private(tmp_path: Path) -> None:
@@ -108,9 +117,9 @@ def test_a_closed_standard_output_is_no_traceback_and_moves_no_position(tmp_path
     os.close(reading)
     with serving() as (_, port):
         run("publish", url(port), "news", stdin=b"1\n2\n")
+        options = ("--since", "earliest", "--position-file", str(position))
         done = subprocess.run(
-            [*GAPLESS, "subscribe", url(port), "news"]
-            + ["--since", "earliest", "--position-file", str(position)],
+            [*GAPLESS, "subscribe", url(port), "news", *options],
             stdout=writing,
             stderr=subprocess.PIPE,
             env=environment(),
@@ -149,12 +158,14 @@ def test_a_message_over_the_limit_stops_at_its_line() -> None:
     assert done.stderr.count(b"\n") == 1
 
 
-def test_misuse_is_one_line_and_one_object_for_machines() -> None:
-    done = run("publish", "http://x/", "news", "--json")
+def test_misuse_is_one_line_and_one_object_for_machines(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run_app(["publish", "http://x/", "news", "--json"]) == 2
 
-    assert done.returncode == 2
-    assert done.stderr.count(b"\n") == 1
-    assert "ws://" in json.loads(done.stdout)["error"]
+    written = capsys.readouterr()
+    assert written.err.count("\n") == 1
+    assert "ws://" in json.loads(written.out)["error"]
 
 
 def test_on_a_terminal_messages_are_escaped_and_a_live_line_moves() -> None:
@@ -174,12 +185,12 @@ def test_on_a_terminal_messages_are_escaped_and_a_live_line_moves() -> None:
 def on_terminal(stream: str, *arguments: str) -> tuple[bytes, bytes]:
     """Run a command with one of its streams on a terminal; returns what it wrote to both."""
     ours, theirs = pty.openpty()
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: theirs}
     process = subprocess.Popen(
         [*GAPLESS, *arguments],
         stdin=subprocess.DEVNULL,
+        stdout=theirs if stream == "stdout" else subprocess.PIPE,
+        stderr=theirs if stream == "stderr" else subprocess.PIPE,
         env={**environment(), "TERM": "xterm"},
-        **streams,
     )
     os.close(theirs)
     written = bytearray()
@@ -209,15 +220,45 @@ def test_the_demo_is_three_processes_and_a_verdict(tmp_path: Path) -> None:
     assert b"seed 5" in done.stderr
 
 
+def test_a_demo_for_people_has_a_live_line_a_table_and_a_verdict() -> None:
+    options = ("--messages", "3000", "--cuts", "1", "--seed", "1")
+    stdout, stderr = on_terminal("stderr", "demo", *options)
+
+    assert stdout.decode().splitlines()[-1] == "OK: everything arrived once, in order, identical"
+    assert b"cuts" in stdout and b"1 of 1" in stdout
+    for part in (b" of 3,000 messages", b" cuts", b" resumes", b" duplicates dropped"):
+        assert part in stderr
+
+
+@pytest.mark.parametrize("arguments", [["gone"], ["."], ["-"], ["--output", "."]])
+def test_a_demo_that_cannot_begin_still_gives_the_whole_object(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_app(["demo", "--messages", "1", *arguments, "--json"]) == 2
+
+    written = capsys.readouterr()
+    found = json.loads(written.out)
+    assert (found["ok"], found["sent"], found["output"]) == (False, 0, None)
+    assert written.err.count("\n") == 1
+
+
+def test_a_demo_takes_more_files_than_arguments_of_a_process_fit(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 200)
+    path.write_bytes(b"line\n")
+    done = run("demo", *[str(path)] * 700, "--cuts", "0", "--json")
+
+    assert (done.returncode, json.loads(done.stdout)["received"]) == (0, 700)
+
+
 def test_a_demo_that_takes_too_long_fails_and_says_so(tmp_path: Path) -> None:
     source = tmp_path / "in"
     source.write_bytes(b"x\n" * 1000)
-    many = ("--cuts", "100000", "--seed", "1", "--timeout", "2", "--json")
+    many = ("--cuts", "100000", "--seed", "1", "--timeout", "1", "--json")
 
     done = run("demo", str(source), *many, "--output", str(tmp_path / "out"))
 
     assert done.returncode == 1
-    assert "not done after 2 s" in json.loads(done.stdout)["faults"]
+    assert "not done after 1 s" in json.loads(done.stdout)["faults"]
     assert b"FAILED" in done.stderr
 
 
@@ -235,3 +276,6 @@ def test_the_proxy_ends_with_one_object(number: signal.Signals, code: int) -> No
 
     assert (found["connections"], found["cuts"], found["seed"]) == (1, 0, 4)
     assert found["bytes_to_client"] > 0
+    assert " ".join(found) == (
+        "listen target seed connections cuts stalls bytes_to_client bytes_to_target seconds version"
+    )

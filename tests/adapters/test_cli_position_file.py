@@ -2,6 +2,8 @@
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from gapless.adapters.cli.outcome import CommandError
 from gapless.adapters.cli.position_file import Bookmark, PositionFile
 from gapless.core.position import Position
+from tests.acceptance.tools import environment
 
 URL, CHANNEL = "ws://127.0.0.1:8765/", "news"
 HERE = Bookmark(URL, CHANNEL, Position("e", 7), "secret")
@@ -98,3 +101,59 @@ def test_a_file_that_is_none_of_ours_is_refused_as_misuse(text: str, tmp_path: P
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no such file or directory"):
         PositionFile(tmp_path / "none" / "position").save(HERE)
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "position"
+    PositionFile(path).save(HERE)
+    (tmp_path / "position.new").mkdir()
+
+    with pytest.raises(CommandError, match="can't be written"):
+        PositionFile(path).save(Bookmark(URL, CHANNEL, Position("e", 8), "newer"))
+
+    assert PositionFile(path).load(URL, CHANNEL) == HERE
+
+
+def test_what_a_killed_process_left_half_written_is_no_hindrance(tmp_path: Path) -> None:
+    path = tmp_path / "position"
+    PositionFile(path).save(HERE)
+    (tmp_path / "position.new").write_text('{"url": "ws')
+    later = Bookmark(URL, CHANNEL, Position("e", 8), "newer")
+
+    assert PositionFile(path).load(URL, CHANNEL) == HERE
+    PositionFile(path).save(later)
+
+    assert PositionFile(path).load(URL, CHANNEL) == later
+
+
+SAVE_FOREVER = """
+import itertools, sys
+from pathlib import Path
+from gapless.adapters.cli.position_file import Bookmark, PositionFile
+from gapless.core.position import Position
+file = PositionFile(Path(sys.argv[1]))
+for seq in itertools.count(1):
+    file.save(Bookmark("ws://x/", "news", Position("e", seq), "t" * (seq % 3 * 500)))
+    print(seq, flush=True)
+"""
+
+
+def test_kill_9_at_any_moment_leaves_a_whole_file_that_is_not_behind(tmp_path: Path) -> None:
+    """What was said to be saved is, and a save in progress shows whole or not at all."""
+    for number in range(5):
+        path = tmp_path / f"position{number}"
+        with subprocess.Popen(
+            [sys.executable, "-P", "-c", SAVE_FOREVER, str(path)],
+            stdout=subprocess.PIPE,
+            env=environment(),
+        ) as process:
+            assert process.stdout is not None
+            for _ in range(1 + 17 * number):
+                process.stdout.readline()
+            process.kill()
+            said = process.stdout.read().split(b"\n")[:-1]
+
+        bookmark = PositionFile(path).load("ws://x/", "news")
+
+        assert bookmark is not None
+        assert bookmark.position.seq >= (int(said[-1]) if said else 1 + 17 * number)

@@ -1,6 +1,8 @@
 """Where a URL leads, and what went wrong on the way: the part of dialling that needs no I/O."""
 
+import errno
 import ipaddress
+import re
 import ssl
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -31,8 +33,11 @@ def parse_url(url: str) -> Address:
     """Read a URL.
 
     Raises:
-        ConfigError: it isn't a `ws://` or `wss://` URL with a host, or carries a user name.
+        ConfigError: it isn't a `ws://` or `wss://` URL with a host, or carries a user name or a
+            fragment.
     """
+    if "@" in re.split("[/?#]", url.partition("//")[2])[0]:
+        raise ConfigError("credentials don't belong in a URL; pass token=")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -40,18 +45,30 @@ def parse_url(url: str) -> Address:
         raise ConfigError(f"{url!r} is not a URL: {fault}") from None
     if parts.scheme not in ("ws", "wss") or not host:
         raise ConfigError(f"{url!r} is not a WebSocket URL; write ws://HOST:PORT/ or wss://…")
-    if "@" in parts.netloc:
-        raise ConfigError("credentials don't belong in a URL; pass token=")
+    if "#" in url:
+        raise ConfigError(f"{url!r} has a fragment, which a server never sees; leave it out")
     secure = parts.scheme == "wss"
     default = 443 if secure else 80
-    try:
-        name = host if host.isascii() else host.encode("idna").decode()
-    except UnicodeError as fault:
-        raise ConfigError(f"{host!r} is not a host name: {fault}") from None
+    name = host if host.isascii() else _a_label(host)
     shown = f"[{name}]" if ":" in name else name
     header = shown if port in (None, default) else f"{shown}:{port}"
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Address(name, default if port is None else port, secure, header, target)
+
+
+def check_dialing(token: str | None, resume: str | None, wait: float) -> None:
+    """Refuse what could not be sent, or waited for.
+
+    Raises:
+        ConfigError: a token is no text, or `wait` is no time.
+    """
+    for name, secret in (("token", token), ("resume", resume)):
+        try:
+            (secret or "").encode()
+        except UnicodeEncodeError:
+            raise ConfigError(f"{name}= has lone surrogates; use plain text") from None
+    if not 0 <= wait < float("inf"):
+        raise ConfigError(f"wait= is {wait!r}; it must be a number of seconds, 0 for one try")
 
 
 def tls_context(address: Address, context: ssl.SSLContext | None) -> ssl.SSLContext | None:
@@ -71,22 +88,23 @@ def dial_failure(error: BaseException, address: Address) -> Ending:
     """Say why a connection couldn't be made; a certificate that isn't trusted is final."""
     where = f"{address.host}:{address.port}"
     if isinstance(error, ssl.SSLCertVerificationError):
-        reason = f"the certificate of {where} is not trusted: {error.verify_message}"
-        return Ending(Code.REJECTED, reason)
+        fault = getattr(error, "verify_message", None) or _words(error)
+        return Ending(Code.REJECTED, f"the certificate of {where} is not trusted: {fault}")
     if isinstance(error, ssl.SSLError):
-        return Ending(Code.LOST, f"no TLS with {where}: {error.reason or error}")
-    if isinstance(error, ConnectionRefusedError):
+        fault = getattr(error, "reason", None) or _words(error)
+        return Ending(Code.LOST, f"no TLS with {where}: {fault}")
+    if isinstance(error, ConnectionRefusedError) or _all_refused(error):
         return Ending(Code.LOST, f"nothing listens on {where}")
     if isinstance(error, TimeoutError):
         return Ending(Code.LOST, f"{where} doesn't answer")
-    return Ending(Code.LOST, f"can't reach {where}: {getattr(error, 'strerror', None) or error}")
+    return Ending(Code.LOST, f"can't reach {where}: {_words(error)}")
 
 
 def socket_failure(error: BaseException | None) -> Ending:
     """Say how an open connection was lost."""
     if error is None:
         return Ending(Code.LOST, "the connection was lost")
-    return Ending(Code.LOST, f"the connection was lost: {error}")
+    return Ending(Code.LOST, f"the connection was lost: {_words(error)}")
 
 
 def is_loopback(host: str) -> bool:
@@ -95,3 +113,30 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _words(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _all_refused(error: BaseException) -> bool:
+    """Whether each of a host's addresses refused: asyncio makes one error of several, in words."""
+    numbers = re.findall(r"\[Errno (\d+)\]", str(error))
+    return bool(numbers) and set(numbers) == {str(errno.ECONNREFUSED)}
+
+
+def _a_label(host: str) -> str:
+    """Spell an international host name in ASCII.
+
+    Raises:
+        ConfigError: it is none, or one that the old rules (IDNA 2003), which Python knows, read as
+            another name than today's.
+    """
+    try:
+        name = host.encode("idna").decode()
+        same = name.encode().decode("idna") == host
+    except UnicodeError as fault:
+        raise ConfigError(f"{host!r} is not a host name: {fault}") from None
+    if not same:
+        raise ConfigError(f"{host!r} can be read as another name; write it as its A-label, xn--…")
+    return name

@@ -53,8 +53,8 @@ class PublishUnknown(GaplessError):
 
     def __init__(self, channel: str) -> None:
         super().__init__(
-            f"a message for channel {channel!r} was sent, but the server forgot the session before "
-            f"it answered; it may have been applied or not"
+            f"a message for channel {channel!r} was sent, but the session ended, or the server "
+            f"forgot it, before the answer came; it may have been applied or not"
         )
         self.channel = channel
 
@@ -135,8 +135,15 @@ def printable(text: str) -> str:
 
 
 def _advice(ending: Ending) -> str:
-    if ending.code == Code.UNAUTHORIZED:
-        return "; check the token"
+    """Say what to do about a connection that didn't come about."""
+    if ending.status in (401, 403) or ending.code == Code.UNAUTHORIZED:
+        return "; check token="
     if ending.code in (Code.LOST, Code.TIMEOUT):
         return "; check the address, or wait for the server with wait="
-    return ""
+    if ending.code in (Code.TRY_LATER, Code.GOING_AWAY, Code.RESTART):
+        return "; try again later, or wait for the server with wait="
+    if ending.code == Code.REJECTED and ending.status is None:
+        return "; check the address, or pass a context that trusts it with ssl="
+    if ending.code == Code.VERSION:
+        return "; use a version of gapless that speaks the server's"
+    return "; check that the address is a gapless server's"

@@ -4,11 +4,13 @@ Core says what became of messages as ranges of numbers; a ledger finds the recei
 they belong to. One a session, on every runtime.
 """
 
+from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from gapless.core.events import Settled
+from gapless.core.channels import Ticket
+from gapless.core.events import Settled, SettledOutcome
 
 Waiter = TypeVar("Waiter", bound=Hashable)
 
@@ -73,9 +75,20 @@ class Tally:
                 self.accepted += count
             else:
                 own = index + begin - first
-                self.failed.append(replace(settled, first=own, last=own + count - 1))
+                part = _part(settled, begin, end)
+                self._note_failed(replace(part, first=own, last=own + count - 1))
         self._runs = [run for run in self._runs if run[1] > settled.last]
         return touched
+
+    def _note_failed(self, part: Settled) -> None:
+        """Keep ranges, not messages: what continues the last range becomes part of it."""
+        before = self.failed[-1] if self.failed else None
+        if before is not None and before.last + 1 == part.first:
+            seq = before.seq + part.first - before.first if before.seq else 0
+            if replace(before, first=part.first, last=part.last, seq=seq) == part:
+                self.failed[-1] = replace(before, last=part.last)
+                return
+        self.failed.append(part)
 
 
 class Ledger(Generic[Waiter]):
@@ -93,17 +106,17 @@ class Ledger(Generic[Waiter]):
         """Nobody waits for that message any more."""
         self._receipts.pop((channel, number), None)
 
-    def open_tally(self, channel: str) -> Tally:
+    def open_tally(self, tally: Tally) -> None:
         """Count what a publisher sends."""
-        tally = Tally(channel)
-        self._tallies.setdefault(channel, []).append(tally)
-        return tally
+        self._tallies.setdefault(tally.channel, []).append(tally)
 
     def close_tally(self, tally: Tally) -> None:
-        """Count no more."""
+        """Count no more. Harmless if called twice."""
         tallies = self._tallies.get(tally.channel, [])
         if tally in tallies:
             tallies.remove(tally)
+            if not tallies:
+                del self._tallies[tally.channel]
 
     def settle(self, settled: Settled) -> tuple[list[tuple[Waiter, Settled]], list[Tally]]:
         """Take a range; returns the receipts it settles, each alone, and the tallies touched."""
@@ -115,7 +128,57 @@ class Ledger(Generic[Waiter]):
             for number in range(settled.first, settled.last + 1):
                 waiter = self._receipts.pop((settled.channel, number), None)
                 if waiter is not None:
-                    seq = settled.seq + number - settled.first if settled.seq else 0
-                    one = replace(settled, first=number, last=number, seq=seq)
-                    receipts.append((waiter, one))
+                    receipts.append((waiter, _part(settled, number, number)))
         return receipts, tallies
+
+
+class Tickets:
+    """What a server's own publisher sent and its store hasn't answered, with its tally."""
+
+    def __init__(self, channel: str) -> None:
+        self.tally = Tally(channel)
+        self._pending: deque[Ticket] = deque()
+
+    def next_pending(self) -> Ticket | None:
+        """The oldest ticket without an answer, or None; those before it are settled now."""
+        while self._pending and not self._pending[0].is_pending:
+            ticket = self._pending.popleft()
+            self._settle(ticket, "refused" if ticket.refused is not None else "accepted")
+        return self._pending[0] if self._pending else None
+
+    def note_sent(self, ticket: Ticket) -> None:
+        """Note that a message was handed over."""
+        self.tally.note_sent(self.tally.sent + 1)
+        self._pending.append(ticket)
+        self.next_pending()
+
+    def give_up(self) -> None:
+        """No answer will come any more: nobody can say."""
+        while self._pending:
+            self._settle(self._pending.popleft(), "unknown")
+
+    def _settle(self, ticket: Ticket, outcome: SettledOutcome) -> None:
+        number = self.tally.settled + 1
+        code = ticket.refused or ""
+        self.tally.note_settled(
+            Settled(ticket.channel, number, number, outcome, ticket.epoch, ticket.seq, code)
+        )
+
+
+def encode_payload(payload: bytes | bytearray | memoryview | str) -> tuple[bytes, bool]:
+    """Turn what an application publishes into bytes that won't change, and whether they are text.
+
+    Text with lone surrogates comes out as bytes that are no UTF-8, which core refuses (`NotText`).
+
+    Raises:
+        TypeError: it is neither text nor bytes.
+    """
+    if isinstance(payload, str):
+        return payload.encode("utf-8", "surrogatepass"), True
+    return payload if isinstance(payload, bytes) else bytes(memoryview(payload)), False
+
+
+def _part(settled: Settled, first: int, last: int) -> Settled:
+    """Cut a range out of what was settled."""
+    seq = settled.seq + first - settled.first if settled.seq else 0
+    return replace(settled, first=first, last=last, seq=seq)

@@ -16,6 +16,7 @@ from gapless.core.frames import (
     Subscribed,
     Welcome,
 )
+from gapless.core.position import Position
 
 from .check_publishing import PublishingCheck
 from .check_reading import ReadingCheck
@@ -139,7 +140,8 @@ class WireCheck:
             return
         taken = reading.position
         if taken is None:
-            hold(seq == flow.start, "P5", f"{what}, and nothing is taken")
+            began = Position(flow.epoch, seq) in reading.starts or seq == flow.start
+            hold(began, "P5", f"{what}, and nothing is taken")
         else:
             honest = taken.epoch == flow.epoch and seq <= taken.seq
             hold(honest, "P5", f"{what}, and taken is {taken}")

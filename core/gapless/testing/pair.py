@@ -49,6 +49,7 @@ from .transcript import Transcript
 AnyEndpoint = Endpoint[ClientSession] | Endpoint[Hub]
 
 MAX_STEPS = 1_000_000
+MAX_ROUNDS = 10_000
 WRITE = 65536
 
 
@@ -153,7 +154,11 @@ class Pair:
     # clients and servers
 
     def add_client(
-        self, *, token: str | None = None, credentials: str | None = None, wait: float = 3600.0
+        self,
+        *,
+        token: str | None = None,
+        credentials: str | None = None,
+        wait: float = float("inf"),
     ) -> Peer:
         """Add a client; `peer.start()` makes it connect."""
         session = ClientSession(
@@ -320,13 +325,16 @@ class Pair:
 
     def _pump(self) -> None:
         """Carry out commands and write, until nobody has anything to say."""
-        busy = True
-        while busy:
+        for _ in range(MAX_ROUNDS):
             busy = False
             for peer in list(self.peers):
                 busy |= self._pump_client(peer)
             for host in self.hosts:
                 busy |= self._pump_server(host)
+            if not busy:
+                break
+        else:
+            raise AssertionError(f"{MAX_ROUNDS} rounds of output without time passing: a livelock")
         for observer in self.observers:
             observer.on_step()
 
@@ -346,6 +354,15 @@ class Pair:
         return busy
 
     def _pump_server(self, host: Host) -> bool:
+        busy = self._carry_out(host)
+        for link in self._writable(host.endpoint):
+            line = host.lines.get(link)
+            pipe = None if line is None else line.to_client
+            busy |= self._write(host.endpoint, link, line, pipe)
+        # Writing asks the store, where a reader needs what the history no longer holds.
+        return busy | self._carry_out(host)
+
+    def _carry_out(self, host: Host) -> bool:
         now, busy = self.clock.now, False
         while (command := host.endpoint.poll_command(now=now)) is not None:
             busy = True
@@ -355,10 +372,6 @@ class Pair:
                 self._answers.append((now + self.rng.uniform(*self._store_delay), host, command))
             else:
                 self.commands.append(command)
-        for link in self._writable(host.endpoint):
-            line = host.lines.get(link)
-            pipe = None if line is None else line.to_client
-            busy |= self._write(host.endpoint, link, line, pipe)
         return busy
 
     def _writable(self, endpoint: AnyEndpoint) -> list[int]:

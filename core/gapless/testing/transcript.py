@@ -6,12 +6,13 @@
     -- C1 takes a 1 "m1"
     -- C1.1 ends; lost on the way: S→C1.1 ack
 
-A frame stands where it was sent, in the form of the JSON codec; `C1.2` is the second link of client
-1. A line that begins with `--` is what the world did: applications, servers and the network.
+A frame stands where it was sent, in the form of the JSON codec, but payloads of more than 40 bytes
+are cut short; `C1.2` is the second link of client 1. A line that begins with `--` is what the world
+did: applications, servers and the network.
 """
 
 from gapless.core.events import CaughtUp, ChannelEvent, Lost, Message, Reset, SessionEvent, Settled
-from gapless.core.frames import Frame
+from gapless.core.frames import Data, Frame
 from gapless.core.local import LocalReader
 from gapless.core.subscription import Subscription
 from gapless.transports.codec import JsonCodec
@@ -19,6 +20,9 @@ from gapless.transports.codec import JsonCodec
 from .network import Line
 from .observer import Observer
 from .peer import Peer
+
+MAX_SHOWN = 40
+"""Bytes of a payload that are shown in full."""
 
 
 class Transcript(Observer):
@@ -85,6 +89,9 @@ class Transcript(Observer):
         """Split what the JSON codec writes into the frame's name and its fields."""
         written = self._codec.encode(frame).decode()
         name, _, fields = written.removeprefix('{"type":"').partition('"')
+        if isinstance(frame, Data) and max(map(len, frame.payloads), default=0) > MAX_SHOWN:
+            shown = ",".join(map(_shown, frame.payloads))
+            return name, f'{{"id":{frame.id},"first":{frame.first},"payloads":[{shown}]}}'
         return name, "{" + fields.removeprefix(",")
 
 
@@ -99,4 +106,4 @@ def _name(peer: Peer | None) -> str:
 
 def _shown(payload: bytes) -> str:
     text = payload.decode("ascii", "backslashreplace")
-    return f'"{text}"' if len(text) <= 40 else f'"{text[:20]}…" ({len(payload)} bytes)'
+    return f'"{text}"' if len(text) <= MAX_SHOWN else f'"{text[:20]}…" ({len(payload)} bytes)'

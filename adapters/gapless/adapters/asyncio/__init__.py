@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from random import Random
 
-from gapless.adapters.dialing import is_loopback, parse_url, tls_context
+from gapless.adapters.dialing import check_dialing, is_loopback, parse_url, tls_context
 from gapless.adapters.errors import (
     Busy,
     ConnectError,
@@ -29,7 +29,27 @@ from gapless.adapters.ledger import Receipt
 from gapless.core.authorize import Verifier, allow_anyone, allow_anyone_unpinned, shared_token
 from gapless.core.client import ClientSession, SessionStats
 from gapless.core.config import Config
-from gapless.core.events import CaughtUp, Closed, LinkDown, LinkUp, Lost, Message, Reset
+from gapless.core.errors import (
+    ConfigError,
+    GaplessError,
+    InvalidChannel,
+    InvalidPosition,
+    InvalidState,
+    MessageTooLarge,
+    NotText,
+    TooManyChannels,
+)
+from gapless.core.events import (
+    CaughtUp,
+    Closed,
+    Goodbye,
+    LinkDown,
+    LinkUp,
+    Lost,
+    Message,
+    Reset,
+    Settled,
+)
 from gapless.core.hub import Hub
 from gapless.core.position import Position
 from gapless.transports import (
@@ -41,7 +61,7 @@ from gapless.transports import (
 )
 from gapless.transports.wire import Wire
 
-from .server import Server, ServerSubscription
+from .server import Server, ServerPublisher, ServerSubscription
 from .session import Publisher, Session, Subscription
 
 __all__ = [
@@ -49,13 +69,21 @@ __all__ = [
     "CaughtUp",
     "Closed",
     "Config",
+    "ConfigError",
     "ConnectError",
+    "GaplessError",
+    "Goodbye",
+    "InvalidChannel",
+    "InvalidPosition",
+    "InvalidState",
     "LinkDown",
     "LinkUp",
     "Lost",
     "Message",
+    "MessageTooLarge",
     "MessagesLost",
     "NotSent",
+    "NotText",
     "Position",
     "PublishFailed",
     "PublishRefused",
@@ -64,13 +92,16 @@ __all__ = [
     "Receipt",
     "Reset",
     "Server",
+    "ServerPublisher",
     "ServerSubscription",
     "Session",
     "SessionClosed",
     "SessionStats",
+    "Settled",
     "StreamReset",
     "SubscribeRefused",
     "Subscription",
+    "TooManyChannels",
     "connect",
     "serve",
 ]
@@ -103,6 +134,7 @@ async def connect(
         ConnectError: no connection came about; it says why and what to do.
         ConfigError: an argument can't be.
     """
+    check_dialing(token, resume, wait)
     settings = config or Config.production()
     address = parse_url(url)
     limits = Limits(handshake_timeout=settings.connect_timeout)
@@ -112,6 +144,7 @@ async def connect(
         host, target = address.host_header, address.target
         return WebSocketClient(host, target, codecs, now=now, limits=limits)
 
+    new_wire(0.0)  # a host or a path that can't stand in a request is refused here and now
     core = ClientSession(settings, rng=Random(), credentials=token, token=resume, wait=wait)
     session = Session(core, address, new_wire, tls_context(address, ssl))
     try:
@@ -166,8 +199,8 @@ async def serve(
         verify = allow_anyone if is_loopback(host) else allow_anyone_unpinned
     hub = Hub(settings, rng=Random(), new_token=_new_token, verify=verify)
     server = Server(hub, new_wire)
-    await server.open(host, port, ssl)
     try:
+        await server.open(host, port, ssl)
         yield server
     except BaseException:
         await server.close(timeout=0.0)

@@ -77,27 +77,26 @@ class Driver(Generic[M]):
     Args:
         endpoint: what is driven.
         on_change: called after each pump: look at what is ready.
-        dial: makes a connection for a client: returns once the socket is open, or raises.
+        dial: makes a connection for a client: returns once the socket is open, or why it isn't.
     """
 
     def __init__(
         self,
         endpoint: Endpoint[M],
         on_change: Callable[[], None],
-        dial: Callable[[LinkProtocol], Coroutine[Any, Any, None]] | None = None,
-        explain: Callable[[BaseException], Ending] = socket_failure,
+        dial: Callable[[LinkProtocol], Coroutine[Any, Any, Ending | None]] | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.loop = asyncio.get_running_loop()
         self._on_change = on_change
         self._dial = dial
-        self._explain = explain
         self._links: dict[int, LinkProtocol] = {}
         self._sockets: set[LinkProtocol] = set()
-        self._dials: dict[int, asyncio.Task[None]] = {}
+        self._dials: dict[int, asyncio.Task[Ending | None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
         self._gone = asyncio.Event()
+        self._is_shut = False
 
     def now(self) -> float:
         """The time, as the endpoint is told it."""
@@ -110,6 +109,9 @@ class Driver(Generic[M]):
     def link_made(self, protocol: LinkProtocol) -> None:
         """A socket is open: a client's for its link, a server's for a new one."""
         self._sockets.add(protocol)
+        if self._is_shut:
+            protocol.close(at_once=True)
+            return
         if protocol.link:
             self.endpoint.open_link(protocol.link, now=self.now())
         else:
@@ -133,8 +135,7 @@ class Driver(Generic[M]):
         if self._links.pop(protocol.link, None) is not None:
             self.endpoint.handle_link_lost(protocol.link, socket_failure(error), now=self.now())
             self.pump()
-        if not self._sockets:
-            self._gone.set()
+        self._gone.set()
 
     def wake(self) -> None:
         """Pump soon, once: many changes in one turn of the loop go out together."""
@@ -163,7 +164,7 @@ class Driver(Generic[M]):
 
     def set_timer(self) -> None:
         """Wake up at the endpoint's deadline."""
-        deadline = self.endpoint.next_deadline()
+        deadline = None if self._is_shut else self.endpoint.next_deadline()
         if self._timer is not None:
             if deadline is not None and deadline >= self._timer.when():
                 return
@@ -173,24 +174,21 @@ class Driver(Generic[M]):
             self._timer = self.loop.call_at(deadline, self._fire)
 
     async def shut(self, timeout: float) -> None:  # noqa: ASYNC109  # then it drops what is left
-        """Wait until every socket is closed, then drop what is left and stop."""
-        dials = list(self._dials.values())
-        for task in dials:
-            task.cancel()
+        """Stop: wait until every socket is closed, then drop what is left. No timer remains."""
+        for dial in self._dials.values():
+            dial.cancel()
         try:
-            await asyncio.gather(*dials, return_exceptions=True)
-            self._gone.clear()
-            if self._sockets:
-                await asyncio.wait_for(self._gone.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await asyncio.gather(*self._dials.values(), return_exceptions=True)
+                await self._all_gone()
         except TimeoutError:
             pass
         finally:
+            self._is_shut = True
             for protocol in self._sockets:
                 protocol.close(at_once=True)
-            for handle in (self._timer, self._soon):
-                if handle is not None:
-                    handle.cancel()
-            self._timer = self._soon = None
+            self.set_timer()
+        await self._all_gone()
 
     def _fire(self) -> None:
         self._timer = None
@@ -200,27 +198,32 @@ class Driver(Generic[M]):
     def _carry_out(self, now: float) -> None:
         while (command := self.endpoint.poll_command(now=now)) is not None:
             if isinstance(command, OpenLink):
-                self._dials[command.link] = self.loop.create_task(self._open(command.link))
+                self._open(command.link)
             elif isinstance(command, CloseLink):
-                if (task := self._dials.pop(command.link, None)) is not None:
-                    task.cancel()
+                if (dial := self._dials.get(command.link)) is not None:
+                    dial.cancel()
                 if (protocol := self._links.pop(command.link, None)) is not None:
                     protocol.close(at_once=command.ending.code == Code.SILENT)
 
     def _write(self, link: int, now: float) -> None:
         protocol = self._links.get(link)
         while protocol is not None and not protocol.is_paused:
-            data = self.endpoint.data_to_send(link, WRITE_BUFFER, now=now)
-            if not data:
+            if not (data := self.endpoint.data_to_send(link, WRITE_BUFFER, now=now)):
                 return
             protocol.transport.write(data)
 
-    async def _open(self, link: int) -> None:
+    def _open(self, link: int) -> None:
         assert self._dial is not None
-        try:
-            await self._dial(LinkProtocol(self, link))
-        except (OSError, ValueError) as error:
-            self.endpoint.handle_link_lost(link, self._explain(error), now=self.now())
+        dial = self._dials[link] = self.loop.create_task(self._dial(LinkProtocol(self, link)))
+        dial.add_done_callback(lambda done: self._dialled(link, done))
+
+    def _dialled(self, link: int, dial: asyncio.Task[Ending | None]) -> None:
+        del self._dials[link]
+        if not dial.cancelled() and (failure := dial.result()) is not None:
+            self.endpoint.handle_link_lost(link, failure, now=self.now())
             self.pump()
-        finally:
-            self._dials.pop(link, None)
+
+    async def _all_gone(self) -> None:
+        while self._sockets:
+            self._gone.clear()
+            await self._gone.wait()

@@ -5,8 +5,11 @@ from types import TracebackType
 from typing import Self
 
 from gapless.adapters.errors import Busy, loss_error
+from gapless.core.errors import InvalidState
 from gapless.core.events import CaughtUp, ChannelEvent, Lost, Message, Reset
 from gapless.core.position import Position
+
+from .waiting import Each
 
 OnLost = Callable[[Lost | Reset], None]
 
@@ -20,6 +23,7 @@ class Reading:
     def __init__(self, channel: str, on_lost: OnLost | None) -> None:
         self.channel = channel
         self._on_lost = on_lost
+        self._is_entered = False
         self._is_reading = False
 
     @property
@@ -33,7 +37,11 @@ class Reading:
         Raises:
             SubscribeRefused: there is no subscription to be had.
             SessionClosed: the session is over.
+            InvalidState: it was entered before, or the session reads the channel already.
         """
+        if self._is_entered:
+            raise InvalidState(f"channel {self.channel!r}: enter once, then call subscribe() again")
+        self._is_entered = True
         await self._enter()
         return self
 
@@ -58,40 +66,43 @@ class Reading:
             SubscribeRefused: the server has ended the subscription.
             SessionClosed: the session ended, and not by this end.
             Busy: somebody else is reading.
+            InvalidState: it was not entered.
         """
         while True:
             event = await self._next()
-            if event is None:
-                raise StopAsyncIteration
             if isinstance(event, Message):
                 return event
             self._report(event)
 
-    async def events(self) -> AsyncIterator[ChannelEvent]:
-        """Take everything as it comes: `Message | Lost | Reset | CaughtUp`; nothing is raised."""
-        while (event := await self._next()) is not None:
-            yield event
+    def events(self) -> AsyncIterator[ChannelEvent]:
+        """Take everything as it comes: `Message | Lost | Reset | CaughtUp`.
 
-    async def batches(self) -> AsyncIterator[list[Message]]:
+        Raises as iterating does, but no loss: that is one of the events.
+        """
+        return Each(self._next)
+
+    def batches(self) -> AsyncIterator[list[Message]]:
         """Take messages in lists, as many as are there, without a wait for each.
 
-        Raises as iterating does; a loss is raised where it happened, between two lists.
+        Raises as iterating does; a loss is raised where it happened, between two lists, and
+        iterating again continues after it.
         """
-        while (event := await self._next()) is not None:
-            if isinstance(event, Message):
-                yield [event, *self._take_batch()]
-            else:
-                self._report(event)
+        return Each(self._next_batch)
 
-    async def _next(self) -> ChannelEvent | None:
-        """Wait for the next message or marker; None: the reading is over."""
+    async def _next_batch(self) -> list[Message]:
+        return [await self.__anext__(), *self._take_batch()]
+
+    async def _next(self) -> ChannelEvent:
+        """Wait for the next message or marker, and take it in the step that returns it."""
+        if not self._is_entered:
+            raise InvalidState(f"channel {self.channel!r} isn't subscribed; use 'async with' first")
         if self._is_reading:
             raise Busy(self.channel)
         self._is_reading = True
         try:
             while (event := self._take()) is None:
                 if self._is_over():
-                    return None
+                    raise StopAsyncIteration
                 await self._wait()
             return event
         finally:

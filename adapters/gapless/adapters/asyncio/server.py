@@ -3,10 +3,14 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
 
-from gapless.adapters.errors import PublishRefused
+from gapless.adapters.errors import PublishFailed, PublishRefused, PublishUnknown
+from gapless.adapters.ledger import Tickets, encode_payload
 from gapless.core.channels import Ticket
 from gapless.core.config import Overflow
+from gapless.core.errors import InvalidState
 from gapless.core.events import ChannelEvent, Message
 from gapless.core.hub import Hub
 from gapless.core.local import LocalReader
@@ -14,9 +18,9 @@ from gapless.core.position import Position, Since
 from gapless.transports.endpoint import Endpoint
 from gapless.transports.wire import Wire
 
-from .driver import Driver
+from .driver import Driver, LinkProtocol
 from .reading import OnLost, Reading
-from .waiting import Waiting
+from .waiting import Waiting, goodbye
 
 TURN = 256
 """Messages published without a wait after which they are sent and other tasks get a turn."""
@@ -30,6 +34,7 @@ class Server:
         self.waiting: Waiting[object] = Waiting()
         self.driver = Driver(Endpoint(hub, new_wire), self._look)
         self._listener: asyncio.Server | None = None
+        self._handshakes: set[asyncio.Task[Any]] = set()
         self._scheme = "ws"
         self._host = ""
         self._port = 0
@@ -89,21 +94,18 @@ class Server:
         """Publish a message to a channel, or to one client by its session's id.
 
         Waits for room while a reader that pins hasn't taken the oldest message (design 7).
+        Cancelled while it waits for room, the message is not published.
 
         Raises:
             PublishRefused: the channel rejects at its bound, or the store refused.
-            MessageTooLarge, InvalidChannel: it can't be published.
+            PublishUnknown: the server was closed before the store answered.
+            MessageTooLarge, NotText, InvalidChannel, TooManyChannels: it can't be published.
+            InvalidState: the server is closing.
         """
-        text = isinstance(payload, str)
-        data = payload.encode() if isinstance(payload, str) else payload
-        ticket = self.hub.publish(channel, data, text, now=self._time())
-        if ticket is None or not ticket.seq:
-            ticket = await self._accepted(ticket, channel, [data], text)
-        self._untold += 1
-        if self._untold >= TURN:
-            await self._give_turn()
-        else:
-            self.driver.wake()
+        ticket = await self.admit(channel, payload)
+        if not ticket.seq:
+            await self._accepted(ticket)
+        await self.told(1)
         return Position(ticket.epoch, ticket.seq)
 
     async def publish_many(
@@ -113,15 +115,17 @@ class Server:
 
         Raises: as `publish`.
         """
-        ticket = self.hub.publish_many(channel, payloads, text, now=self.driver.now())
-        if ticket is None or not ticket.seq:
-            ticket = await self._accepted(ticket, channel, payloads, text)
-        self._untold += len(payloads)
-        if self._untold >= TURN:
-            await self._give_turn()
-        else:
-            self.driver.wake()
+        ticket = self.hub.publish_many(channel, payloads, text, now=self._time())
+        if ticket is None:
+            ticket = await self._admitted(channel, payloads, text)
+        if not ticket.seq:
+            await self._accepted(ticket)
+        await self.told(len(payloads))
         return Position(ticket.epoch, ticket.seq)
+
+    def publisher(self, channel: str) -> "ServerPublisher":
+        """Publish many messages, pipelined: an async context manager that settles at its exit."""
+        return ServerPublisher(self, channel)
 
     def subscribe(
         self, channel: str, since: Since = "latest", *, on_lost: OnLost | None = None
@@ -130,17 +134,31 @@ class Server:
         return ServerSubscription(self, channel, since, on_lost)
 
     async def open(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
-        """Listen.
+        """Listen. A host with several addresses is listened on at one port.
 
         Raises:
             OSError: the address can't be listened on.
         """
-        self._listener = await self.driver.loop.create_server(
-            self.driver.accept, host, port, ssl=tls, backlog=512
-        )
+        handshake = None if tls is None else self.hub.config.connect_timeout
+        while self._listener is None:
+            listener = await self.driver.loop.create_server(
+                self._accept,
+                host,
+                port or self._port,
+                ssl=tls,
+                ssl_handshake_timeout=handshake,
+                backlog=512,
+                start_serving=False,
+            )
+            ports = [listening.getsockname()[1] for listening in listener.sockets]
+            self._port = ports[0]
+            if len(set(ports)) == 1:
+                self._listener = listener
+            else:
+                listener.close()
         self._scheme = "ws" if tls is None else "wss"
         self._host = host
-        self._port = self._listener.sockets[0].getsockname()[1]
+        await self._listener.start_serving()
 
     async def close(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # then it closes
         """Listen no more, let every client catch up for `timeout` seconds, then close.
@@ -152,34 +170,73 @@ class Server:
         seconds = self.hub.config.close_timeout if timeout is None else timeout
         self.hub.drain(now=self.driver.now(), timeout=seconds)
         self.driver.pump()
+        self.waiting.wake_all()
+        patience = 0.0
         try:
             while not self.hub.is_drained:
                 await self.waiting.wait("change")
+            patience = seconds
         finally:
             self.hub.drain(now=self.driver.now(), timeout=0.0)
             self.driver.pump()
-            await self.driver.shut(2.0)
+            self.waiting.wake_all()
+            for handshake in self._handshakes:
+                handshake.cancel()
+            await self.driver.shut(goodbye(patience))
+            await asyncio.gather(*self._handshakes, return_exceptions=True)
 
-    async def _accepted(
-        self, ticket: Ticket | None, channel: str, payloads: list[bytes], text: bool
-    ) -> Ticket:
-        """Wait for room, then for the store."""
-        while ticket is None:
-            self.driver.pump()
-            await self.waiting.wait(channel)
-            ticket = self.hub.publish_many(channel, payloads, text, now=self.driver.now())
-        while ticket.is_pending:
-            self.driver.wake()
-            await self.waiting.wait(ticket)
-        if ticket.refused is not None:
-            raise PublishRefused(channel, ticket.refused)
+    # for serve and ServerPublisher
+
+    async def admit(self, channel: str, payload: bytes | str) -> Ticket:
+        """Publish as soon as there is room; the store may not have answered yet."""
+        data, text = encode_payload(payload)
+        ticket = self.hub.publish(channel, data, text, now=self._time())
+        if ticket is None:
+            ticket = await self._admitted(channel, [data], text)
         return ticket
 
-    async def _give_turn(self) -> None:
-        """Send what was published, and let other tasks run: publishing alone never waits."""
+    async def settle(self, ticket: Ticket) -> None:
+        """Wait until the store has answered, or nobody waits for it any more."""
+        while ticket.is_pending and not self.hub.is_drained:
+            self.driver.wake()
+            await self.waiting.wait(ticket)
+
+    async def told(self, count: int) -> None:
+        """Have what was published sent, and let others run at times: publishing may never wait."""
+        self._untold += count
+        if self._untold < TURN:
+            self.driver.wake()
+            return
         self._untold = 0
         self.driver.pump()
         await asyncio.sleep(0)
+
+    # internals
+
+    async def _admitted(self, channel: str, payloads: list[bytes], text: bool) -> Ticket:
+        """Wait for room."""
+        while True:
+            self.driver.wake()
+            await self.waiting.wait(channel)
+            ticket = self.hub.publish_many(channel, payloads, text, now=self._time())
+            if ticket is not None:
+                return ticket
+
+    async def _accepted(self, ticket: Ticket) -> None:
+        """Wait for the store."""
+        await self.settle(ticket)
+        if ticket.refused is not None:
+            raise PublishRefused(ticket.channel, ticket.refused)
+        if ticket.is_pending:
+            raise PublishUnknown(ticket.channel)
+
+    def _accept(self) -> LinkProtocol:
+        """Make a connection's protocol; asyncio calls this in the task of its TLS handshake."""
+        handshake = asyncio.current_task()
+        if handshake is not None:
+            self._handshakes.add(handshake)
+            handshake.add_done_callback(self._handshakes.discard)
+        return self.driver.accept()
 
     def _look(self) -> None:
         """After each pump: wake whom the hub's news concerns."""
@@ -208,7 +265,7 @@ class ServerSubscription(Reading):
         while self._reader is None:
             self._reader = server.hub.subscribe(self.channel, self._since, now=server.driver.now())
             if self._reader is None:
-                server.driver.pump()
+                server.driver.wake()
                 await server.waiting.wait(self.channel)
 
     def _leave(self) -> None:
@@ -242,3 +299,56 @@ class ServerSubscription(Reading):
 
     async def _wait(self) -> None:
         await self._server.waiting.wait(self._reader)
+
+
+class ServerPublisher:
+    """Publishes to one channel inside the server, pipelined. Made by `Server.publisher`.
+
+    Attributes:
+        tally: what was sent, what was accepted, what failed.
+    """
+
+    def __init__(self, server: Server, channel: str) -> None:
+        self._server = server
+        self._channel = channel
+        self._is_open = False
+        self._tickets = Tickets(channel)
+        self.tally = self._tickets.tally
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+        self._is_open = True
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Wait until everything sent is settled, unless an exception is on its way.
+
+        Raises:
+            PublishFailed: not everything was accepted; it says what.
+        """
+        self._is_open = False
+        if error is not None:
+            return
+        while (ticket := self._tickets.next_pending()) is not None:
+            await self._server.settle(ticket)
+            if ticket.is_pending:
+                self._tickets.give_up()
+        if self.tally.failed:
+            raise PublishFailed(self._channel, self.tally.failed)
+
+    async def send(self, payload: bytes | str) -> None:
+        """Publish a message; waits only for room. Cancelled while it waits, it is not sent.
+
+        Raises:
+            InvalidState: outside of the publisher's block, or the server is closing.
+            MessageTooLarge, NotText, InvalidChannel, TooManyChannels: it can't be sent.
+        """
+        if not self._is_open:
+            raise InvalidState(f"send to channel {self._channel!r} inside the publisher's block")
+        self._tickets.note_sent(await self._server.admit(self._channel, payload))
+        await self._server.told(1)

@@ -8,9 +8,10 @@ from typing import Self
 
 from gapless.adapters.dialing import Address, dial_failure
 from gapless.adapters.errors import PublishFailed, SessionClosed, SubscribeRefused, publish_error
-from gapless.adapters.ledger import Ledger, Receipt
+from gapless.adapters.ledger import Ledger, Receipt, Tally, encode_payload
 from gapless.core.client import ClientSession, SessionStats
 from gapless.core.closing import Code, Ending
+from gapless.core.errors import InvalidState
 from gapless.core.events import ChannelEvent, Message, SessionEvent, Settled
 from gapless.core.outbox import Outbox
 from gapless.core.position import Position, Since
@@ -21,7 +22,7 @@ from gapless.transports.wire import Wire
 
 from .driver import Driver, LinkProtocol
 from .reading import OnLost, Reading
-from .waiting import Waiting
+from .waiting import Each, Waiting, goodbye
 
 
 class Session:
@@ -40,12 +41,7 @@ class Session:
         self.waiting: Waiting[object] = Waiting()
         self.ledger: Ledger[asyncio.Future[Settled]] = Ledger()
         self._unsettled: list[Settled] = []
-        self.driver = Driver(
-            Endpoint(core, new_wire),
-            self._look,
-            self._dial,
-            lambda error: dial_failure(error, address),
-        )
+        self.driver = Driver(Endpoint(core, new_wire), self._look, self._dial)
 
     @property
     def id(self) -> str:
@@ -70,7 +66,10 @@ class Session:
         return self.core.stats()
 
     def unsettled(self) -> list[Settled]:
-        """What was published and not accepted when the session ended: unknown or unsent."""
+        """What was published and not accepted when the session's end began.
+
+        Unknown (sent, and not answered), unsent, or refused while it was being closed.
+        """
         return list(self._unsettled)
 
     def subscribe(
@@ -96,7 +95,7 @@ class Session:
             PublishUnknown: it was sent, and the answer was lost with the session.
             NotSent: the session ended first.
             SessionClosed: the session is over.
-            MessageTooLarge, InvalidChannel: it can't be sent.
+            MessageTooLarge, NotText, InvalidChannel, TooManyChannels: it can't be sent.
         """
         number = await self.admit(channel, payload)
         answer: asyncio.Future[Settled] = self.driver.loop.create_future()
@@ -114,19 +113,14 @@ class Session:
         """Publish many messages, pipelined: an async context manager that settles at its exit."""
         return Publisher(self, channel)
 
-    async def events(self) -> AsyncIterator[SessionEvent]:
-        """Follow the session: `LinkUp`, `LinkDown` with the time of the next try, `Closed`.
+    def events(self) -> AsyncIterator[SessionEvent]:
+        """Follow the session: `LinkUp`, `LinkDown`, `Goodbye`, and at the end `Closed`.
 
-        Events of a kind that nobody took yet are merged; `count` says how many.
+        `LinkUp.resumed` says whether the server still had the session, `LinkDown.retry_at` when the
+        next try is due by the clock of the event loop. Events of a kind that nobody took yet are
+        merged; `count` says how many.
         """
-        while True:
-            event = self.core.next_event()
-            if event is not None:
-                yield event
-            elif self.core.state is SessionState.CLOSED:
-                return
-            else:
-                await self.waiting.wait("change")
+        return Each(self._next_event)
 
     async def close(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # then it closes
         """End the session once everything published is settled, or after `timeout` seconds.
@@ -136,36 +130,48 @@ class Session:
         seconds = self.core.config.close_timeout if timeout is None else timeout
         self.core.close(now=self.driver.now(), timeout=seconds)
         self.driver.pump()
+        patience = 0.0
         try:
             while self.core.state is not SessionState.CLOSED:
                 await self.waiting.wait("change")
+            patience = seconds
         finally:
             self.core.close(now=self.driver.now(), timeout=0.0)
             self.driver.pump()
-            await self.driver.shut(min(2.0, max(seconds, 0.1)))
+            await self.driver.shut(goodbye(patience))
 
     # for connect, Subscription and Publisher
 
     async def open(self) -> Ending | None:
-        """Start; returns once connected, or with the reason why not."""
+        """Start; returns once it has been connected, or with the reason why not."""
         self.core.start(now=self.driver.now())
         self.driver.pump()
-        while self.core.link is None:
-            if self.core.state is SessionState.CLOSED:
-                await self.driver.shut(2.0)
-                return self.core.ending or Ending(Code.LOST, "the connection was lost")
+        while self.core.state is not SessionState.CLOSED:
+            if self.core.links:
+                return None
             await self.waiting.wait("change")
+        return self.core.ending
+
+    async def _dial(self, protocol: LinkProtocol) -> Ending | None:
+        address = self._address
+        try:
+            await self.driver.loop.create_connection(
+                lambda: protocol,
+                address.host,
+                address.port,
+                ssl=self._tls,
+                server_hostname=address.host if self._tls is not None else None,
+            )
+        except (OSError, ValueError) as error:
+            return dial_failure(error, address)
         return None
 
-    async def _dial(self, protocol: LinkProtocol) -> None:
-        address = self._address
-        await self.driver.loop.create_connection(
-            lambda: protocol,
-            address.host,
-            address.port,
-            ssl=self._tls,
-            server_hostname=address.host if self._tls is not None else None,
-        )
+    async def _next_event(self) -> SessionEvent:
+        while (event := self.core.next_event()) is None:
+            if self.core.state is SessionState.CLOSED:
+                raise StopAsyncIteration
+            await self.waiting.wait("change")
+        return event
 
     def _look(self) -> None:
         """After each pump: wake whom the core's news concerns."""
@@ -177,7 +183,7 @@ class Session:
 
     def _settle(self, outbox: Outbox) -> None:
         while (settled := outbox.next_settled()) is not None:
-            if settled.outcome in ("unknown", "unsent") and self.core.ending is not None:
+            if settled.outcome != "accepted" and self._is_leaving:
                 self._unsettled.append(settled)
             receipts, tallies = self.ledger.settle(settled)
             for answer, one in receipts:
@@ -189,8 +195,7 @@ class Session:
 
     async def admit(self, channel: str, payload: bytes | str) -> int:
         """Wait for room and hand a message to the outbox; returns its number."""
-        text = isinstance(payload, str)
-        data = payload.encode() if isinstance(payload, str) else bytes(payload)
+        data, text = encode_payload(payload)
         while True:
             self.check_open()
             number = self.core.publish(channel, data, text, now=self.driver.now())
@@ -200,8 +205,13 @@ class Session:
             await self.waiting.wait(channel)
 
     def check_open(self) -> None:
-        if self.core.state in (SessionState.LEAVING, SessionState.CLOSED):
+        """Raise `SessionClosed` if the session takes nothing new."""
+        if self._is_leaving:
             raise SessionClosed(self.core.ending)
+
+    @property
+    def _is_leaving(self) -> bool:
+        return self.core.state in (SessionState.LEAVING, SessionState.CLOSED)
 
 
 class Subscription(Reading):
@@ -224,6 +234,7 @@ class Subscription(Reading):
 
     async def _enter(self) -> None:
         core, driver = self._session.core, self._session.driver
+        self._session.check_open()
         subscription = core.subscribe(self.channel, self._since, now=driver.now())
         self._subscription = subscription
         driver.wake()
@@ -287,11 +298,18 @@ class Publisher:
     def __init__(self, session: Session, channel: str) -> None:
         self._session = session
         self._channel = channel
-        self.tally = session.ledger.open_tally(channel)
+        self._is_open = False
+        self.tally = Tally(channel)
 
     async def __aenter__(self) -> Self:
-        """Begin."""
+        """Begin.
+
+        Raises:
+            SessionClosed: the session is over.
+        """
         self._session.check_open()
+        self._session.ledger.open_tally(self.tally)
+        self._is_open = True
         return self
 
     async def __aexit__(
@@ -305,6 +323,7 @@ class Publisher:
         Raises:
             PublishFailed: not everything was accepted; it says what.
         """
+        self._is_open = False
         try:
             if error is not None:
                 return
@@ -316,11 +335,14 @@ class Publisher:
             self._session.ledger.close_tally(self.tally)
 
     async def send(self, payload: bytes | str) -> None:
-        """Publish a message; waits only for room.
+        """Publish a message; waits only for room. Cancelled while it waits, it is not sent.
 
         Raises:
             SessionClosed: the session is over.
-            MessageTooLarge, InvalidChannel: it can't be sent.
+            InvalidState: outside of the publisher's block.
+            MessageTooLarge, NotText, InvalidChannel, TooManyChannels: it can't be sent.
         """
+        if not self._is_open:
+            raise InvalidState(f"send to channel {self._channel!r} inside the publisher's block")
         number = await self._session.admit(self._channel, payload)
         self.tally.note_sent(number)

@@ -1,10 +1,11 @@
-"""Waiting: tasks that wait for a thing of core's to change."""
+"""Waiting: tasks that wait for a thing of core's to change, and iterators made of such waits."""
 
 import asyncio
-from collections.abc import Hashable
-from typing import Generic, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
+from typing import Any, Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
+Item = TypeVar("Item")
 
 
 class Waiting(Generic[Key]):
@@ -31,3 +32,27 @@ class Waiting(Generic[Key]):
         for future in self._futures.pop(key, ()):
             if not future.done():
                 future.set_result(None)
+
+    def wake_all(self) -> None:
+        """End every wait: whoever waits looks again."""
+        for key in list(self._futures):
+            self.wake(key)
+
+
+class Each(AsyncIterator[Item]):
+    """Iterates over what a function returns, until that raises `StopAsyncIteration`.
+
+    No generator: one ends for good at the first exception, and left half-way it lingers until the
+    garbage collector finds it. This goes on after an exception and holds nothing.
+    """
+
+    def __init__(self, take: Callable[[], Coroutine[Any, Any, Item]]) -> None:
+        self._take = take
+
+    def __anext__(self) -> Coroutine[Any, Any, Item]:
+        return self._take()
+
+
+def goodbye(patience: float) -> float:
+    """Say how long peers may take to answer a close, in seconds, by what its caller would wait."""
+    return min(max(patience, 0.1), 2.0)

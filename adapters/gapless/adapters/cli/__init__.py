@@ -10,6 +10,8 @@ def main() -> None:
     """Run the command line with the arguments of this process, and exit with its code."""
     try:
         from .app import run_app
+    except KeyboardInterrupt:
+        sys.exit(130)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("typer", "rich"):
             raise

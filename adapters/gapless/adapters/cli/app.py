@@ -4,7 +4,6 @@ Exit codes: 0 nothing lost; 1 lost, refused or unreachable; 2 usage; 130 ctrl-C 
 """
 
 import contextlib
-import os
 import random
 import sys
 from collections.abc import Generator, Sequence
@@ -20,7 +19,7 @@ from gapless.core.position import Position, Since
 from .addresses import parse_address, spell_os_error
 from .console import say, write_json
 from .outcome import FAILED, INTERRUPTED, USAGE, CommandError
-from .running import run
+from .running import run, writing_out
 from .weather import CHUNK, CUT_EVERY, STALL, Forecast
 
 app = typer.Typer(
@@ -46,8 +45,8 @@ Channel = Annotated[str, typer.Argument(metavar="CHANNEL", help="The channel's n
 def run_app(arguments: Sequence[str]) -> int:
     """Run one command line; return its exit code. An expected failure is one line on stderr."""
     try:
-        result = app(list(arguments) or ["--help"], prog_name="gapless", standalone_mode=False)
-        sys.stdout.flush()
+        with writing_out():
+            result = app(list(arguments) or ["--help"], prog_name="gapless", standalone_mode=False)
         return int(result or 0)
     except typer.TyperException as error:
         line, code = _usage_line(error, arguments), error.exit_code
@@ -58,10 +57,11 @@ def run_app(arguments: Sequence[str]) -> int:
     except GaplessError as error:
         line, code = str(error), FAILED
     except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
+        line, code = "interrupted", INTERRUPTED
     say(f"gapless: {line}")
     if "--json" in arguments:
-        write_json({"error": line, "version": version("gapless")})
+        with contextlib.suppress(CommandError), writing_out():  # one line of error is enough
+            write_json({"error": line, "version": version("gapless")})
     return code
 
 
@@ -73,18 +73,18 @@ def open_input(name: str) -> Generator[int]:
         CommandError: it can't be opened.
     """
     if name == "-":
+        if sys.stdin is None:
+            raise CommandError("standard input is closed; give a FILE", USAGE)
         yield sys.stdin.fileno()
         return
-    try:
-        fd = os.open(name, os.O_RDONLY)
-    except OSError as error:
-        raise CommandError(
-            f"can't read {name}: {spell_os_error(error)}; check the name", USAGE
-        ) from None
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(open(name, "rb", buffering=0))
+        except OSError as error:
+            raise CommandError(
+                f"can't read {name}: {spell_os_error(error)}; check the name", USAGE
+            ) from None
+        yield file.fileno()
 
 
 def parse_since(text: str) -> Since:
@@ -297,4 +297,4 @@ def demo_command(
     source = Source(names, messages if names or messages else DEFAULT_MESSAGES)
     drawn = random.randrange(1_000_000) if seed is None else seed
     options = DemoOptions(source, cuts, drawn, timeout, output, as_json)
-    return run(lambda stop: run_demo(stop, options))
+    return run_demo(options)

@@ -5,6 +5,7 @@ and results; everything else goes to standard error.
 """
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from types import TracebackType
@@ -18,6 +19,8 @@ from gapless.adapters.errors import printable
 
 LINES_A_SECOND = 10
 """How often a live line changes."""
+
+SHOW_CURSOR = b"\x1b[?25h\n"
 
 
 def escape_line(payload: bytes) -> bytes:
@@ -36,6 +39,17 @@ def write_json(result: Mapping[str, object]) -> None:
     print(json.dumps(result), flush=True)
 
 
+def write_line(text: str) -> None:
+    """Write a result for people: one line of standard output, escaped."""
+    print(printable(text), flush=True)
+
+
+def restore_terminal() -> None:
+    """Bring back the cursor that a live line hides, for a process that ends at once."""
+    if sys.stderr.isatty():
+        os.write(sys.stderr.fileno(), SHOW_CURSOR)
+
+
 class LiveLine:
     """One line that follows the work on a terminal; nothing where standard error is none."""
 
@@ -43,7 +57,13 @@ class LiveLine:
         self._live: Live | None = None
         if wanted and sys.stderr.isatty():
             console = Console(stderr=True)
-            self._live = Live(Text(""), console=console, transient=True, auto_refresh=False)
+            self._live = Live(
+                Text(""),
+                console=console,
+                transient=True,
+                auto_refresh=False,
+                redirect_stdout=False,  # it would come out on standard error
+            )
 
     @property
     def is_shown(self) -> bool:

@@ -9,7 +9,7 @@ from gapless.core.closing import Code, Ending
 
 from .console import say
 from .outcome import CommandError
-from .running import Stop
+from .running import Stop, Stopped
 
 
 async def open_session(
@@ -24,14 +24,17 @@ async def open_session(
     """Connect; the session ends with the stack.
 
     Raises:
-        CommandError: no connection came about; the line says what to do.
-        Stopped: asked to stop before it did.
+        CommandError: no connection came about, and the line says what to do; or it was asked to
+            stop before one did.
     """
     connection = connect(url, token=token, wait=wait, resume=resume)
     try:
         return await stop.interrupt(stack.enter_async_context(connection))
     except ConnectError as error:
         raise CommandError(f"{url}: {error.ending.reason}; {_advice(error.ending)}") from None
+    except Stopped:
+        line = f"{url}: stopped before there was a connection"
+        raise CommandError(line, stop.unfinished_code) from None
 
 
 def _advice(ending: Ending) -> str:

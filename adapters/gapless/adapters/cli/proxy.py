@@ -6,7 +6,7 @@ import time
 from importlib.metadata import version
 
 from .addresses import Address, spell_address, spell_os_error
-from .console import say, write_json
+from .console import say, write_json, write_line
 from .netproxy import NetProxy
 from .outcome import CommandError
 from .running import Stop, Stopped, live
@@ -47,7 +47,7 @@ async def run_proxy(
             " choose another LISTEN address"
         ) from None
     if not as_json:
-        print(progress())
+        write_line(progress())
         return stop.code
     write_json(
         {

@@ -16,7 +16,7 @@ from gapless.core.errors import MessageTooLarge
 from gapless.core.events import Settled
 
 from .addresses import spell_os_error
-from .console import count, say, spell_ranges, write_json
+from .console import count, say, spell_ranges, write_json, write_line
 from .links import LinkWatch, open_session
 from .outcome import FAILED
 from .running import Stop, Stopped, beside, live
@@ -50,12 +50,9 @@ async def run_publish(stop: Stop, options: PublishOptions, source: int) -> int:
     """
     started = time.monotonic()
     async with AsyncExitStack() as stack:
-        try:
-            session = await open_session(
-                stop, stack, options.url, token=options.token, wait=options.wait
-            )
-        except Stopped:
-            return stop.code
+        session = await open_session(
+            stop, stack, options.url, token=options.token, wait=options.wait
+        )
         watch = LinkWatch(session)
         await stack.enter_async_context(beside(watch.follow()))
         await stack.enter_async_context(beside(_close_when_stopped(stop, session)))
@@ -70,19 +67,26 @@ async def run_publish(stop: Stop, options: PublishOptions, source: int) -> int:
             )
 
         await stack.enter_async_context(live(progress))
-        fault = await _publish_all(stop, publisher, options.name, source)
-    return _report(stop, options, publisher, fault, time.monotonic() - started)
+        fault, code = await _publish_all(stop, publisher, options.name, source)
+    _report(options, publisher, fault, time.monotonic() - started)
+    return FAILED if tally.failed or fault is not None else code
 
 
-async def _publish_all(stop: Stop, publisher: Publisher, name: str, source: int) -> str | None:
-    """Send every line and wait until all are settled; says what kept it from going on."""
+async def _publish_all(
+    stop: Stop, publisher: Publisher, name: str, source: int
+) -> tuple[str | None, int]:
+    """Send every line and wait until all are settled.
+
+    Returns what kept it from going on, and the exit code if all that was sent is accepted.
+    """
     fault: str | None = None
+    was_stopped = False
     with suppress(PublishFailed):
         async with publisher:
             try:
                 await stop.interrupt(_send_lines(publisher, source))
             except Stopped:
-                pass
+                was_stopped = True
             except SessionClosed as error:
                 fault = str(error)
             except LineTooLong as error:
@@ -92,7 +96,7 @@ async def _publish_all(stop: Stop, publisher: Publisher, name: str, source: int)
                 fault = f"line {publisher.tally.sent + 1} of {name}: {error}; split it"
             except OSError as error:
                 fault = f"can't read {name}: {spell_os_error(error)}; check the file"
-    return fault
+    return fault, stop.unfinished_code if was_stopped else stop.code
 
 
 async def _send_lines(publisher: Publisher, source: int) -> None:
@@ -109,8 +113,8 @@ async def _close_when_stopped(stop: Stop, session: Session) -> None:
 
 
 def _report(
-    stop: Stop, options: PublishOptions, publisher: Publisher, fault: str | None, seconds: float
-) -> int:
+    options: PublishOptions, publisher: Publisher, fault: str | None, seconds: float
+) -> None:
     tally = publisher.tally
     for outcome, meaning in ENDINGS.items():
         for code, ranges in _ranges(tally.failed, outcome).items():
@@ -135,8 +139,7 @@ def _report(
             }
         )
     else:
-        print(f"{count(tally.accepted, 'message')} accepted of {tally.sent:,}")
-    return FAILED if tally.failed or fault is not None else stop.code
+        write_line(f"{count(tally.accepted, 'message')} accepted of {tally.sent:,}")
 
 
 def _ranges(failed: list[Settled], outcome: str) -> dict[str, list[Range]]:

@@ -6,18 +6,24 @@ drains what it has begun; a second one ends the process at once.
 
 import asyncio
 import contextlib
+import errno
+import io
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
-from .console import LINES_A_SECOND, LiveLine
-from .outcome import INTERRUPTED, OK, CommandError
+from .addresses import spell_os_error
+from .console import LINES_A_SECOND, LiveLine, restore_terminal
+from .outcome import FAILED, INTERRUPTED, OK, USAGE, CommandError
 
 T = TypeVar("T")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+"""What a file or terminal that can't be written says, and nothing else here does."""
 
 
 class Stopped(Exception):
@@ -36,6 +42,11 @@ class Stop:
     def code(self) -> int:
         """The exit code of a command that did its work, or drained it when asked to stop."""
         return INTERRUPTED if self.signal is signal.SIGINT else OK
+
+    @property
+    def unfinished_code(self) -> int:
+        """The exit code of a command that was asked to stop before its work was done."""
+        return self.code or FAILED
 
     async def wait(self) -> None:
         """Wait until asked to stop."""
@@ -64,6 +75,7 @@ class Stop:
     def handle_signal(self, number: signal.Signals) -> None:
         """Ask the command to stop; the second time, end the process."""
         if self.signal is not None:
+            restore_terminal()
             os._exit(INTERRUPTED)
         self.signal = number
         self._event.set()
@@ -75,7 +87,7 @@ def run(command: Callable[[Stop], Coroutine[Any, Any, int]]) -> int:
     """Run a command in an event loop of its own; return its exit code.
 
     Raises:
-        CommandError: standard output was closed under it, or what the command says.
+        CommandError: standard output couldn't be written, or what the command says.
     """
 
     async def main() -> int:
@@ -86,11 +98,33 @@ def run(command: Callable[[Stop], Coroutine[Any, Any, int]]) -> int:
                 loop.add_signal_handler(number, stop.handle_signal, number)
         return await command(stop)
 
-    try:
+    with writing_out():  # in here, since typer has a way of its own with a closed pipe
         return asyncio.run(main())
+
+
+@contextlib.contextmanager
+def writing_out() -> Generator[None]:
+    """Write to standard output in here; all of it is written once the context is left.
+
+    Raises:
+        CommandError: it couldn't be.
+    """
+    if sys.stdout is None:
+        raise CommandError("standard output is closed; write >/dev/null to have none", USAGE)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        yield
+        sys.stdout.flush()
     except BrokenPipeError:
         _silence_stdout()
         raise CommandError("standard output was closed before everything was written") from None
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        _silence_stdout()
+        why = spell_os_error(error)
+        raise CommandError(f"standard output can't be written: {why}; make room for it") from None
 
 
 def _silence_stdout() -> None:

@@ -7,7 +7,7 @@ from gapless.adapters.asyncio import Config, Server, serve
 from gapless.adapters.dialing import is_loopback
 
 from .addresses import spell_address, spell_os_error
-from .console import say, write_json
+from .console import say, write_json, write_line
 from .outcome import USAGE, CommandError
 from .running import Stop, live
 
@@ -70,4 +70,4 @@ def _say_listening(server: Server, as_json: bool) -> None:
     if as_json:
         say(line)
     else:
-        print(line, flush=True)
+        write_line(line)

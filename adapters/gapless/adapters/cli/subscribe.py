@@ -23,7 +23,7 @@ from gapless.core.position import Position, Since
 
 from .console import escape_line, say, write_json
 from .links import LinkWatch, open_session
-from .outcome import FAILED
+from .outcome import FAILED, CommandError
 from .position_file import Bookmark, PositionFile
 from .running import Stop, Stopped, beside, live
 from .streams import Output
@@ -81,6 +81,13 @@ class Reader:
     def resume(self) -> str | None:
         """The token of an earlier run's session."""
         return None if self._bookmark is None else self._bookmark.token
+
+    def code(self, stop: Stop) -> int:
+        """The exit code of what was read."""
+        if self.losses or self.fault is not None:
+            return FAILED
+        is_whole = self._options.count is None or self.received == self._options.count
+        return stop.code if is_whole else stop.unfinished_code
 
     async def read(self, stop: Stop, session: Session, messages: Subscription) -> None:
         """Write out what comes until enough came, the session ends, or it is asked to stop."""
@@ -151,19 +158,15 @@ async def run_subscribe(stop: Stop, options: SubscribeOptions) -> int:
     """Write a channel to standard output; return the exit code."""
     reader = Reader(options)
     async with AsyncExitStack() as stack:
-        try:
-            session = await open_session(
-                stop,
-                stack,
-                options.url,
-                token=options.token,
-                wait=options.wait,
-                resume=reader.resume,
-            )
-            subscription = session.subscribe(options.channel, since=reader.since)
-            messages = await stop.interrupt(stack.enter_async_context(subscription))
-        except Stopped:
-            return stop.code
+        session = await open_session(
+            stop,
+            stack,
+            options.url,
+            token=options.token,
+            wait=options.wait,
+            resume=reader.resume,
+        )
+        messages = await _subscribe(stop, stack, session, options.channel, reader.since)
         watch = LinkWatch(session)
         await stack.enter_async_context(beside(watch.follow(reader.save)))
         both = sys.stdout.isatty()  # the messages themselves are on that terminal
@@ -184,7 +187,25 @@ async def run_subscribe(stop: Stop, options: SubscribeOptions) -> int:
                 "version": version("gapless"),
             }
         )
-    return FAILED if reader.losses or reader.fault is not None else stop.code
+    return reader.code(stop)
+
+
+async def _subscribe(
+    stop: Stop, stack: AsyncExitStack, session: Session, channel: str, since: Since
+) -> Subscription:
+    """Subscribe; it ends with the stack.
+
+    Raises:
+        CommandError: refused, or asked to stop before the answer came.
+    """
+    subscription = session.subscribe(channel, since=since)
+    try:
+        return await stop.interrupt(stack.enter_async_context(subscription))
+    except SubscribeRefused as error:
+        raise CommandError(f"{error}; check the channel's name, or --token") from None
+    except Stopped:
+        line = f"stopped before there was a subscription to channel {channel!r}"
+        raise CommandError(line, stop.unfinished_code) from None
 
 
 def _as_json(message: Message) -> bytes:

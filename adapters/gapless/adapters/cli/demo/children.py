@@ -28,8 +28,11 @@ class Children:
         self._processes: dict[str, Process] = {}
         self._listening: list[asyncio.Task[None]] = []
 
-    async def start(self, name: str, module: str, *arguments: str) -> None:
-        """Start a module of this package as a process; `-P` keeps the folder out of its path."""
+    async def start(self, name: str, module: str, *arguments: str, task: object = None) -> None:
+        """Start a module of this package as a process; `-P` keeps the folder out of its path.
+
+        A `task` is the first line of its standard input: it may list more files than arguments fit.
+        """
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-P", "-m", f"gapless.adapters.cli{module}", *arguments),
@@ -41,6 +44,9 @@ class Children:
         )
         self._processes[name] = process
         self._listening.append(asyncio.create_task(self._listen(name, process)))
+        if task is not None:
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(task).encode() + b"\n")
 
     async def next_event(self) -> tuple[str, Event]:
         """Wait for what a process says next; returns its name and the event."""

@@ -1,8 +1,8 @@
 """Starting the demo's three processes, looking on, and judging what came of it."""
 
 import asyncio
-import json
 import os
+import sys
 import tempfile
 from dataclasses import dataclass
 from typing import cast
@@ -12,17 +12,21 @@ from rich.table import Table
 
 from gapless.adapters.asyncio import Config
 from gapless.adapters.cli.addresses import spell_os_error
-from gapless.adapters.cli.console import say, write_json
-from gapless.adapters.cli.outcome import FAILED, OK, USAGE, CommandError
-from gapless.adapters.cli.running import Stop, Stopped, live
+from gapless.adapters.cli.console import say, write_json, write_line
+from gapless.adapters.cli.outcome import INTERRUPTED, OK, USAGE, CommandError
+from gapless.adapters.cli.running import Stop, Stopped, live, run
 
 from .children import Children, Event
 from .numbering import Range
-from .source import Source, measure
+from .source import Measure, Source, measure
 from .verdict import Findings
 
 STALL = 0.4
 """Seconds; the longest pause of the network, once in every stretch between two cuts."""
+
+
+PIPE_WIDTH = 100
+"""Columns of the table where no terminal says how many it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +130,8 @@ class Show:
 
     async def _start_server(self) -> None:
         source = self._options.source
-        arguments = json.dumps({"files": source.files, "messages": source.messages})
-        await self._children.start("server", ".demo.server", arguments)
+        task = {"files": source.files, "messages": source.messages}
+        await self._children.start("server", ".demo.server", task=task)
 
     async def _start_network(self, port: int) -> None:
         """Cuts fall one in each of as many stretches as are asked for, all within the payload.
@@ -151,20 +155,39 @@ class Show:
 
     async def _start_client(self, place: str) -> None:
         found = self._findings
-        arguments = {
+        task = {
             "url": f"ws://{place}/",
             "messages": found.expected.messages,
             "output": found.output,
             "wait": self._options.timeout,
         }
-        await self._children.start("client", ".demo.client", json.dumps(arguments))
+        await self._children.start("client", ".demo.client", task=task)
 
 
-async def run_demo(stop: Stop, options: DemoOptions) -> int:
-    """Run the demo and print what came of it; return the exit code."""
-    expected = measure(options.source, Config.production().max_message)
-    output = _make_output(options)
-    found = Findings(expected, options.seed, options.cuts, output)
+def run_demo(options: DemoOptions) -> int:
+    """Run the demo and print what came of it; return the exit code.
+
+    Raises:
+        CommandError: the input or the output is of no use. With `as_json` that is said here, since
+            machines get the whole object even then.
+    """
+    found = Findings(Measure(0, 0, ""), options.seed, options.cuts, None)
+    try:
+        found.expected = measure(options.source, Config.production().max_message)
+        output = _make_output(options)
+    except (CommandError, KeyboardInterrupt) as error:
+        if not options.as_json:
+            raise
+        found.fault = str(error) or "interrupted"
+        say(f"gapless: {found.fault}")
+        write_json(found.as_json())
+        return error.code if isinstance(error, CommandError) else INTERRUPTED
+    found.output = output
+    return run(lambda stop: _play(stop, options, found, output))
+
+
+async def _play(stop: Stop, options: DemoOptions, found: Findings, output: str) -> int:
+    """Play it, judge it, and print the verdict; return the exit code."""
     show = Show(options, found)
     say(f"seed {options.seed}")
     try:
@@ -176,13 +199,14 @@ async def run_demo(stop: Stop, options: DemoOptions) -> int:
         found.fault = "interrupted"
     except CommandError as error:
         found.fault = str(error)
-    found.read_output(output)
+    if (unread := found.read_output(output)) is not None and found.fault is None:
+        found.fault = f"can't read {output}: {spell_os_error(unread)}"
     is_good = not list(found.faults())
     if is_good and options.output is None:
         os.unlink(output)
         found.output = None
     _print(found, options)
-    return OK if is_good else stop.code or FAILED
+    return OK if is_good else stop.unfinished_code
 
 
 def _make_output(options: DemoOptions) -> str:
@@ -194,6 +218,8 @@ def _make_output(options: DemoOptions) -> str:
     name = options.output
     if name is not None and any(_is_same(name, one) for one in options.source.files):
         raise CommandError(f"{name} is an input and would be lost; choose another --output", USAGE)
+    if name is not None and os.path.exists(name) and not os.path.isfile(name):
+        raise CommandError(f"{name} is not a regular file; choose another --output", USAGE)
     try:
         if name is None:
             fd, name = tempfile.mkstemp(prefix="gapless-demo-", suffix=".out")
@@ -226,9 +252,8 @@ def _print(found: Findings, options: DemoOptions) -> None:
     table.add_column(overflow="fold")
     for row in found.rows():
         table.add_row(*row)
-    console = Console()
-    console.print(table)
-    console.print(verdict, markup=False, highlight=False)
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
+    write_line(verdict)
 
 
 def _pairs(value: object) -> list[Range]:

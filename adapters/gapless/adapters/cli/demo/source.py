@@ -5,6 +5,8 @@ judges see the same messages.
 """
 
 import hashlib
+import os
+import stat
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +34,7 @@ class Source:
     messages: int | None
 
     def locate(self) -> None:
-        """Find the files now, so that reading begins at once later."""
+        """Find the library's files now, so that reading begins at once later."""
         if not self.files:
             library_sources()
 
@@ -109,6 +111,8 @@ def library_sources() -> tuple[Path, ...]:
 
 def _read(name: str) -> Iterator[bytes]:
     try:
+        if not stat.S_ISREG(os.stat(name).st_mode):  # it is read twice, and must end
+            raise CommandError(f"{name} is not a regular file; save its lines in one", USAGE)
         with open(name, "rb") as file:
             for line in file:
                 yield line.removesuffix(b"\n")

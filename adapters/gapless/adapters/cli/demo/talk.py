@@ -1,7 +1,7 @@
 """How the demo's processes talk to the one that started them.
 
-A line of JSON on standard output is one event. On standard input a first line means *go*, and its
-end means that the parent is done, or dead: the process ends too.
+A line of JSON on standard output is one event. On standard input the first line says what to do, a
+second one means *go*, and the end means that the parent is done, or dead: the process ends too.
 """
 
 import asyncio
@@ -55,11 +55,12 @@ class Parent:
 
 
 def run_child(work: Callable[[Parent, dict[str, Any]], Coroutine[Any, Any, None]]) -> None:
-    """Run a process of the demo with the arguments its parent gave it, and exit."""
+    """Run a process of the demo with the task its parent gives it, and exit."""
+    task = json.loads(sys.stdin.buffer.readline())  # nothing is behind it before this has answered
 
     async def main() -> None:
         parent = Parent()
-        await parent.rule(work(parent, json.loads(sys.argv[1])))
+        await parent.rule(work(parent, task))
 
     try:
         asyncio.run(main())

@@ -63,10 +63,14 @@ class Findings:
         """Messages a second."""
         return self.received / self.seconds if self.seconds else 0.0
 
-    def read_output(self, name: str) -> None:
-        """Compute the digest of what the client wrote."""
-        with open(name, "rb") as file:
-            self.sha256_received = hashlib.file_digest(file, "sha256").hexdigest()
+    def read_output(self, name: str) -> OSError | None:
+        """Compute the digest of what the client wrote; returns why it couldn't be read."""
+        try:
+            with open(name, "rb") as file:
+                self.sha256_received = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            return error
+        return None
 
     def faults(self) -> Iterator[str]:
         """Say everything that is not as it should be; nothing if all is well."""

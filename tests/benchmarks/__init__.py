@@ -1,0 +1,1 @@
+"""What gapless costs: `python -m tests.benchmarks`. Programs, not collected by pytest."""
