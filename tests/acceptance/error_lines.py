@@ -138,7 +138,7 @@ def cases(open_url: str, closed_url: str, folder: Path) -> Iterator[Case]:
     yield Case("a message one byte over", publish, 1, ("line 2", "1048576"), bit)
     gone = str(folder / "gone.txt")
     yield Case("no such FILE", (*publish, gone), 2, (gone, "no such file"))
-    yield Case("a folder as FILE", (*publish, str(folder)), 1, (str(folder), "directory"))
+    yield Case("a folder as FILE", (*publish, str(folder)), 2, (str(folder), "directory"))
     yield Case("demo, no such FILE", ("demo", gone), 2, (gone, "no such file"))
     yield Case("a bad channel", ("publish", open_url, "a\nb"), 2, ("control characters",))
     subscribe = ("subscribe", open_url, "news")

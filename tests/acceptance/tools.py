@@ -217,9 +217,8 @@ class _FirewallGate:
 class _ProxyGate:
     """A proxy before the server's port, which is killed, or stopped."""
 
-    how = "a proxy that is killed or stopped (no usable iptables here)"
-
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, reason: str) -> None:
+        self.how = f"a proxy that is killed or stopped, not by iptables: {reason}"
         self._ports = str(free_port()), str(port)
         self.url = f"ws://127.0.0.1:{self._ports[0]}/"
         self._proxy: Command | None = None
@@ -249,30 +248,34 @@ class _ProxyGate:
 @contextlib.contextmanager
 def gate(port: int) -> Generator[Gate]:
     """A gate before a port: by iptables if this machine has it and lets us, by a proxy if not."""
-    if _has_iptables():
+    reason = _why_no_iptables()
+    if reason is None:
         firewall = _FirewallGate(port)
         try:
             yield firewall
         finally:
             firewall.restore()
         return
-    proxy = _ProxyGate(port)
+    proxy = _ProxyGate(port, reason)
     try:
         yield proxy
     finally:
         proxy.close()
 
 
-def _has_iptables() -> bool:
-    if os.geteuid() != 0 or shutil.which("iptables") is None:
-        return False
+def _why_no_iptables() -> str | None:
+    """Say why rules can't be set here; None if they can."""
+    if os.geteuid() != 0:
+        return "only root may"
+    if shutil.which("iptables") is None:
+        return "it isn't installed (apt-get install iptables)"
     rule = ("INPUT", "-i", "lo", "-p", "tcp", "--dport", "1", "-j", "REJECT")
     try:
         _iptables("-I", *rule)
         _iptables("-D", *rule)
-    except subprocess.CalledProcessError:
-        return False
-    return True
+    except subprocess.CalledProcessError as error:
+        return str(error.stderr, errors="replace").strip().partition("\n")[0]
+    return None
 
 
 def _iptables(*arguments: str) -> None:

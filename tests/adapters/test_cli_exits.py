@@ -18,13 +18,12 @@ from gapless.adapters.cli.outcome import FAILED, INTERRUPTED, OK
 from gapless.adapters.cli.running import Stop, Stopped, run, writing_out
 from gapless.adapters.cli.serve import ServeOptions, run_serve
 from tests.acceptance.tools import GAPLESS, Command, environment, serving, started, wait_until
-from tests.acceptance.tools import run as finished
+
+from .cli_support import Cli, Publish, cli, port, publish, url
+
+__all__ = ["cli", "port", "publish"]  # fixtures
 
 SUBSCRIBED = "subscribed news at "
-
-
-def url(port: int) -> str:
-    return f"ws://127.0.0.1:{port}/"
 
 
 def last_object(command: Command) -> dict[str, object]:
@@ -94,7 +93,7 @@ def test_other_faults_of_the_system_are_not_blamed_on_standard_output() -> None:
 # --- draining
 
 
-def test_a_server_that_is_stopped_drains_first() -> None:
+def test_a_server_that_is_stopped_drains_first(publish: Publish) -> None:
     """A reader that is behind when ctrl-C comes still gets everything that was accepted."""
     lines = b"".join(b"%d %s\n" % (number, b"x" * 1000) for number in range(900))
     with serving("--patience", "120") as (server, port):
@@ -108,7 +107,7 @@ def test_a_server_that_is_stopped_drains_first() -> None:
         )
         assert reader.stderr is not None
         assert SUBSCRIBED in reader.stderr.readline().decode()
-        assert finished("publish", url(port), "news", stdin=lines).returncode == 0
+        publish(port, "news", lines)
         server.signal(signal.SIGINT)  # the reader's output is full: nobody has read it yet
         wait_until(lambda: not is_listening(port), "the end of listening")
         got, _ = reader.communicate(timeout=30)
@@ -122,10 +121,10 @@ def is_listening(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_a_second_signal_ends_a_drain_at_once() -> None:
+def test_a_second_signal_ends_a_drain_at_once(cli: Cli) -> None:
     with serving() as (server, port), started("publish", url(port), "news") as publisher:
         publisher.feed(b"one\n")
-        got = finished("subscribe", url(port), "news", "--since", "earliest", "--count", "1")
+        got = cli("subscribe", url(port), "news", "--since", "earliest", "--count", "1")
         assert got.stdout == b"one\n"
         server.signal(signal.SIGSTOP)
         publisher.feed(b"never accepted\n")
@@ -138,22 +137,26 @@ def test_a_second_signal_ends_a_drain_at_once() -> None:
 # --- stopped before the end
 
 
-def test_a_publisher_or_a_counting_reader_that_is_terminated_has_not_done_its_work() -> None:
-    with serving() as (_, port):
-        with started("publish", url(port), "news", "--json") as publisher:
-            publisher.feed(b"one\n")
-            counting = ("subscribe", url(port), "news", "--since", "earliest", "--count", "2")
-            with started(*counting, "--json") as reader:
-                reader.wait_for_line('"text": "one"')
-                for command in (publisher, reader):
-                    command.signal(signal.SIGTERM)
-                assert (publisher.wait(), reader.wait()) == (1, 1)
-        assert (last_object(publisher)["accepted"], last_object(publisher)["unsent"]) == (1, [])
-        assert json.loads(reader.lines[-1])["received"] == 1
-        with started("subscribe", url(port), "news") as reader:
-            reader.wait_for_line(SUBSCRIBED)
-            reader.signal(signal.SIGTERM)
-            assert reader.wait() == 0
+def test_a_publisher_or_a_counting_reader_that_is_terminated_has_not_done_its_work(
+    port: int,
+) -> None:
+    with started("publish", url(port), "news", "--json") as publisher:
+        publisher.feed(b"one\n")
+        counting = ("subscribe", url(port), "news", "--since", "earliest", "--count", "2")
+        with started(*counting, "--json") as reader:
+            reader.wait_for_line('"text": "one"')
+            for command in (publisher, reader):
+                command.signal(signal.SIGTERM)
+            assert (publisher.wait(), reader.wait()) == (1, 1)
+    assert (last_object(publisher)["accepted"], last_object(publisher)["unsent"]) == (1, [])
+    assert json.loads(reader.lines[-1])["received"] == 1
+
+
+def test_a_reader_without_a_count_that_is_terminated_has_done_its_work(port: int) -> None:
+    with started("subscribe", url(port), "news") as reader:
+        reader.wait_for_line(SUBSCRIBED)
+        reader.signal(signal.SIGTERM)
+        assert reader.wait() == 0
 
 
 def test_stopped_before_a_connection_it_says_so() -> None:
@@ -188,7 +191,7 @@ def test_a_demo_that_is_interrupted_says_how_far_it_came() -> None:
     ("arguments", "code", "words"),
     [
         (["--help"], 1, "standard output can't be written: no space left on device"),
-        (["publish", "http://x/", "news", "--json"], 2, "ws://"),
+        (["subscribe", "ws://x/", "news", "--since", "then", "--json"], 2, "EPOCH:SEQ"),
     ],
 )
 def test_standard_output_that_is_full_is_one_line(

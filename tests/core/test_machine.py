@@ -1,4 +1,4 @@
-"""Layer 2: client core × server core × a lossy link, against a plain list (testing.md 2.4).
+"""Layer 2: client core, server core and a lossy link, against a plain list (testing.md 2.4).
 
 Hypothesis chooses what applications, servers and the network do; the `Checker` judges every step.
 In the end the faults stop, and within bounded virtual time everything must have been delivered or

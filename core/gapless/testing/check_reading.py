@@ -19,6 +19,7 @@ class Reading:
     name: str
     position: Position | None
     starts: set[Position] = field(default_factory=set[Position])
+    resets: set[Position] = field(default_factory=set[Position])
     messages: int = 0
     lost: int = 0
 
@@ -51,10 +52,12 @@ class ReadingCheck:
     def answered(self, peer: str, asked: Subscribe, answer: Subscribed) -> None:
         """A server has answered a `subscribe`."""
         subscription = self._current.get((peer, asked.channel))
-        if subscription is None or isinstance(answer.outcome, Denied | StartedOver):
+        if subscription is None or isinstance(answer.outcome, Denied):
             return
         reading = self._readings[subscription]
-        reading.starts.add(Position(answer.epoch, answer.next_seq - 1))
+        is_reset = isinstance(answer.outcome, StartedOver)
+        starts = reading.resets if is_reset else reading.starts
+        starts.add(Position(answer.epoch, answer.next_seq - 1))
 
     def take(self, reader: Subscription | LocalReader, event: ChannelEvent) -> None:
         """Judge what an application has taken."""

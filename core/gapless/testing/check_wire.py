@@ -11,7 +11,6 @@ from gapless.core.frames import (
     Gone,
     Offer,
     Offered,
-    StartedOver,
     Subscribe,
     Subscribed,
     Welcome,
@@ -34,7 +33,6 @@ class Flow:
     channel: str
     start: int
     limit: int
-    is_reset: bool = False
     next_seq: int = 1
     sent: int = 0
     acked: int = 0
@@ -85,7 +83,6 @@ class WireCheck:
             asked.channel,
             frame.next_seq - 1,
             asked.limit,
-            isinstance(frame.outcome, StartedOver),
             frame.next_seq,
         )
 
@@ -136,11 +133,11 @@ class WireCheck:
     def _check_taken(self, line: Line, flow: Flow, seq: int, what: str) -> None:
         """A reader's ack is what its application has taken, or where it began."""
         reading = self._reading.find(line.client, flow.channel)
-        if reading is None or (flow.is_reset and seq == flow.start):
+        if reading is None or Position(flow.epoch, seq) in reading.resets:
             return
         taken = reading.position
         if taken is None:
-            began = Position(flow.epoch, seq) in reading.starts or seq == flow.start
+            began = Position(flow.epoch, seq) in reading.starts
             hold(began, "P5", f"{what}, and nothing is taken")
         else:
             honest = taken.epoch == flow.epoch and seq <= taken.seq

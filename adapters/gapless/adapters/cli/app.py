@@ -7,7 +7,6 @@ import contextlib
 import random
 import sys
 from collections.abc import Generator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from gapless.core.errors import ConfigError, GaplessError, InvalidChannel, Inval
 from gapless.core.position import Position, Since
 
 from .addresses import parse_address, spell_os_error
-from .console import say, write_json
+from .console import own_version, say, write_json, write_line
 from .outcome import FAILED, INTERRUPTED, USAGE, CommandError
 from .running import run, writing_out
 from .weather import CHUNK, CUT_EVERY, STALL, Forecast
@@ -61,7 +60,7 @@ def run_app(arguments: Sequence[str]) -> int:
     say(f"gapless: {line}")
     if "--json" in arguments:
         with contextlib.suppress(CommandError), writing_out():  # one line of error is enough
-            write_json({"error": line, "version": version("gapless")})
+            write_json({"error": line, "version": own_version()})
     return code
 
 
@@ -109,7 +108,7 @@ def _usage_line(error: typer.TyperException, arguments: Sequence[str]) -> str:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"gapless {version('gapless')}")
+        write_line(f"gapless {own_version()}")
         raise typer.Exit
 
 

@@ -1,4 +1,4 @@
-"""What the commands write: errors in one line, a live line on a terminal, one JSON object.
+"""What the commands write: errors in one line, results, one JSON object.
 
 What came from a peer is escaped before a terminal sees it. Standard output belongs to messages
 and results; everything else goes to standard error.
@@ -8,17 +8,8 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
-
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 from gapless.adapters.errors import printable
-
-LINES_A_SECOND = 10
-"""How often a live line changes."""
 
 SHOW_CURSOR = b"\x1b[?25h\n"
 
@@ -39,6 +30,13 @@ def write_json(result: Mapping[str, object]) -> None:
     print(json.dumps(result), flush=True)
 
 
+def own_version() -> str:
+    """The version of gapless that runs."""
+    from importlib.metadata import version  # slow to import, and most commands never ask
+
+    return version("gapless")
+
+
 def write_line(text: str) -> None:
     """Write a result for people: one line of standard output, escaped."""
     print(printable(text), flush=True)
@@ -48,47 +46,6 @@ def restore_terminal() -> None:
     """Bring back the cursor that a live line hides, for a process that ends at once."""
     if sys.stderr.isatty():
         os.write(sys.stderr.fileno(), SHOW_CURSOR)
-
-
-class LiveLine:
-    """One line that follows the work on a terminal; nothing where standard error is none."""
-
-    def __init__(self, *, wanted: bool = True) -> None:
-        self._live: Live | None = None
-        if wanted and sys.stderr.isatty():
-            console = Console(stderr=True)
-            self._live = Live(
-                Text(""),
-                console=console,
-                transient=True,
-                auto_refresh=False,
-                redirect_stdout=False,  # it would come out on standard error
-            )
-
-    @property
-    def is_shown(self) -> bool:
-        """Whether anybody sees it."""
-        return self._live is not None
-
-    def update(self, text: str) -> None:
-        """Show this instead."""
-        if self._live is not None:
-            line = Text(printable(text), no_wrap=True, overflow="ellipsis")
-            self._live.update(line, refresh=True)
-
-    def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
 
 
 def count(number: int, noun: str) -> str:

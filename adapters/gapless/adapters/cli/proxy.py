@@ -3,10 +3,9 @@
 import contextlib
 import sys
 import time
-from importlib.metadata import version
 
 from .addresses import Address, spell_address, spell_os_error
-from .console import say, write_json, write_line
+from .console import own_version, say, write_json, write_line
 from .netproxy import NetProxy
 from .outcome import CommandError
 from .running import Stop, Stopped, live
@@ -60,7 +59,7 @@ async def run_proxy(
             "bytes_to_client": proxy.to_client,
             "bytes_to_target": proxy.to_target,
             "seconds": round(time.monotonic() - started, 3),
-            "version": version("gapless"),
+            "version": own_version(),
         }
     )
     return stop.code

@@ -3,7 +3,6 @@
 import time
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 
 from gapless.adapters.asyncio import (
     Config,
@@ -16,7 +15,7 @@ from gapless.core.errors import MessageTooLarge
 from gapless.core.events import Settled
 
 from .addresses import spell_os_error
-from .console import count, say, spell_ranges, write_json, write_line
+from .console import count, own_version, say, spell_ranges, write_json, write_line
 from .links import LinkWatch, open_session
 from .outcome import FAILED
 from .running import Stop, Stopped, beside, live
@@ -135,7 +134,7 @@ def _report(
                 **found,
                 "fault": fault,
                 "seconds": round(seconds, 3),
-                "version": version("gapless"),
+                "version": own_version(),
             }
         )
     else:

@@ -12,10 +12,10 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from .addresses import spell_os_error
-from .console import LINES_A_SECOND, LiveLine, restore_terminal
+from .console import restore_terminal
 from .outcome import FAILED, INTERRUPTED, OK, USAGE, CommandError
 
 T = TypeVar("T")
@@ -111,8 +111,8 @@ def writing_out() -> Generator[None]:
     """
     if sys.stdout is None:
         raise CommandError("standard output is closed; write >/dev/null to have none", USAGE)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    if hasattr(sys.stdout, "reconfigure"):  # standard output proper is such a wrapper
+        cast("io.TextIOWrapper", sys.stdout).reconfigure(errors="backslashreplace")
     try:
         yield
         sys.stdout.flush()
@@ -149,13 +149,10 @@ async def beside(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
 @contextlib.asynccontextmanager
 async def live(text: Callable[[], str], *, wanted: bool = True) -> AsyncGenerator[None]:
     """Keep a live line on the terminal while the context lasts, if there is a terminal."""
-    line = LiveLine(wanted=wanted)
+    if not (wanted and sys.stderr.isatty()):
+        yield
+        return
+    from .live_line import follow  # only now: it is slow to import
 
-    async def follow() -> None:
-        while line.is_shown:
-            line.update(text())
-            await asyncio.sleep(1 / LINES_A_SECOND)
-
-    with line:
-        async with beside(follow()):
-            yield
+    async with beside(follow(text)):
+        yield

@@ -1,13 +1,12 @@
 """`gapless serve`: a server of channels that anybody may publish to and read."""
 
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 
 from gapless.adapters.asyncio import Config, Server, serve
 from gapless.adapters.dialing import is_loopback
 
 from .addresses import spell_address, spell_os_error
-from .console import say, write_json, write_line
+from .console import own_version, say, write_json, write_line
 from .outcome import USAGE, CommandError
 from .running import Stop, live
 
@@ -51,7 +50,7 @@ async def run_serve(stop: Stop, options: ServeOptions) -> int:
             f"can't listen on {place}: {spell_os_error(error)}; choose another --port or --host"
         ) from None
     if options.as_json:
-        write_json({"url": server.url, "sessions": most, "version": version("gapless")})
+        write_json({"url": server.url, "sessions": most, "version": own_version()})
     return stop.code
 
 

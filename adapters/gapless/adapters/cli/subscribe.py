@@ -7,7 +7,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from gapless.adapters.asyncio import (
@@ -21,7 +20,7 @@ from gapless.adapters.asyncio import (
 )
 from gapless.core.position import Position, Since
 
-from .console import escape_line, say, write_json
+from .console import escape_line, own_version, say, write_json
 from .links import LinkWatch, open_session
 from .outcome import FAILED, CommandError
 from .position_file import Bookmark, PositionFile
@@ -184,7 +183,7 @@ async def run_subscribe(stop: Stop, options: SubscribeOptions) -> int:
                 "lost": reader.losses,
                 "position": str(reader.position),
                 "fault": reader.fault,
-                "version": version("gapless"),
+                "version": own_version(),
             }
         )
     return reader.code(stop)

@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import version
+
+from gapless.adapters.cli.console import own_version
 
 from .numbering import Range, size
 from .source import Measure
@@ -114,7 +115,7 @@ class Findings:
             "transport": "websocket",
             "runtime": "asyncio",
             "store": "memory",
-            "version": version("gapless"),
+            "version": own_version(),
             "output": self.output,
         }
 
