@@ -182,8 +182,9 @@ class Endpoint(Generic[M]):
         wire = self._wires.get(link)
         if wire is None:
             return b""
-        parts = [wire.data_to_send()]
-        size = len(parts[0])
+        first = wire.data_to_send()
+        parts = [first] if first else []
+        size = len(first)
         while size < max_bytes and wire.is_open and link not in self._closing:
             frame = self.machine.next_frame(link, now=now)
             if frame is None:
@@ -191,6 +192,7 @@ class Endpoint(Generic[M]):
             wire.send_frame(frame, now=now)
             parts.append(wire.data_to_send())
             size += len(parts[-1])
+        # One batch alone is written as it is cached, without a copy for every reader.
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     # internals
