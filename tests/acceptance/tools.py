@@ -247,7 +247,11 @@ class _ProxyGate:
 
 @contextlib.contextmanager
 def gate(port: int) -> Generator[Gate]:
-    """A gate before a port: by iptables if this machine has it and lets us, by a proxy if not."""
+    """A gate before a port: by iptables if this machine has it and lets us, by a proxy if not.
+
+    A program that is terminated (a time limit) still takes its rule away and ends its processes.
+    """
+    signal.signal(signal.SIGTERM, _leave)
     reason = _why_no_iptables()
     if reason is None:
         firewall = _FirewallGate(port)
@@ -261,6 +265,10 @@ def gate(port: int) -> Generator[Gate]:
         yield proxy
     finally:
         proxy.close()
+
+
+def _leave(_number: int, _frame: object) -> None:
+    sys.exit(143)
 
 
 def _why_no_iptables() -> str | None:

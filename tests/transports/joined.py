@@ -104,6 +104,7 @@ class Joined:
         self.exchange()
 
     def dial(self) -> None:
+        asked: list[OpenLink] = []
         for _ in range(10):
             asked = [one for one in commands(self.client, self.now) if isinstance(one, OpenLink)]
             deadline = self.client.next_deadline()

@@ -5,7 +5,7 @@ from random import Random
 from gapless.core.client import ClientSession
 from gapless.core.closing import Code, Ending
 from gapless.core.config import Config
-from gapless.core.events import CloseLink, OpenLink
+from gapless.core.events import CloseLink, Command, OpenLink
 from gapless.core.frames import Close
 from gapless.transports import (
     Limits,
@@ -65,6 +65,7 @@ class TestClosing:
         joined = Joined(wire)
         joined.connect()
         joined.poll()
+        closing: list[Command] = []
         for _ in range(10):
             deadline = joined.client.next_deadline()
             assert deadline is not None
