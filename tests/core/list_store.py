@@ -33,7 +33,9 @@ class ListStore:
     def append(self, command: Append) -> Appended | AppendRefused:
         log = self._log(command.channel)
         if not command.payloads:
-            assert command.publisher is not None
+            if command.publisher is None:
+                log.epoch = command.epoch
+                return Appended(command.request, log.epoch, len(log.messages) + 1)
             last = self.publishers.get(command.publisher[1])
             return Appended(command.request, log.epoch, len(log.messages) + 1, last)
         if self.refusals:

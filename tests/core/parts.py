@@ -24,6 +24,10 @@ class Highest(Random):
         return b
 
 
+EVERYTHING = 1 << 60
+"""More bytes than any inbox holds."""
+
+
 def inside(thing: object, name: str) -> Any:
     """Look at a private part, where a bound on it is what the test is about."""
     return getattr(thing, name)

@@ -426,3 +426,12 @@ class TestI13OldLinks:
         assert len(desk.hear(2)) == 1
         desk.hub.handle_authorized(2, None, now=desk.now)
         assert desk.endings() == {}
+
+
+@pytest.mark.parametrize("within", [0, 1])
+def test_row_30_goaway_on_every_link_is_no_dial_storm(within: int) -> None:
+    """I18: a server that sends its clients away doesn't choose how often it is dialled."""
+    desk = ClientByHand()
+    for _ in range(200):
+        desk.connect(Goaway(within, within))
+    assert desk.now - 100.0 > 100.0, "200 links"

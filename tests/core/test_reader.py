@@ -202,7 +202,7 @@ class TestFallingOffTheTail:
         channel.pin("bob", 0, now=0.0)
         fill(channel, 8)
         channel.admit(1, now=5.0)
-        assert reader.next_data(now=0.0) == Gone(7, 1, 5, "stalled")
+        assert reader.next_data(now=0.0) == Gone(7, 1, 4, "stalled")
 
 
 class TestStore:

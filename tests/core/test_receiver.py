@@ -10,7 +10,7 @@ from gapless.core.events import CaughtUp, ChannelEvent, Lost, Message, Reset
 from gapless.core.position import Position
 from gapless.core.receiver import Receiver, Verdict
 
-from .parts import inside
+from .parts import EVERYTHING, inside
 
 
 def a_receiver(seq: int = 0, epoch: str = "E1") -> Receiver:
@@ -212,14 +212,14 @@ class TestDrop:
     def test_without_messages_there_is_nothing_to_drop(self) -> None:
         receiver = a_receiver()
         receiver.receive_gone(1, 5, "rotated")
-        assert receiver.drop_newest() == 0
+        assert receiver.drop_newest(EVERYTHING) == 0
         assert brief(drain(receiver)) == [("lost", 1, 5)]
 
     def test_the_newest_goes_and_the_position_goes_back_before_it(self) -> None:
         receiver = a_receiver()
         receiver.receive(1, [b"a"], False)
         receiver.receive(2, [b"bb"], True)
-        assert receiver.drop_newest() == 2 + MESSAGE_CHARGE
+        assert receiver.drop_newest(EVERYTHING) == 2 + MESSAGE_CHARGE
         assert receiver.position == Position("E1", 1)
         assert receiver.receive(2, [b"bb"], True) is Verdict.ACCEPTED, "asked for again"
         assert brief(drain(receiver)) == [1, 2]
@@ -233,9 +233,9 @@ class TestDrop:
         receiver.mark_caught_up()
         receiver.receive(1, [b"b"], False)
         receiver.receive_gone(2, 2, "rotated")
-        receiver.drop_newest()
+        receiver.drop_newest(EVERYTHING)
         assert receiver.position == Position("E2", 0), "the reset stands: it is before the message"
-        receiver.drop_newest()
+        receiver.drop_newest(EVERYTHING)
         assert receiver.position == Position("E1", 0)
         assert receiver.is_empty
         assert (receiver.lost, receiver.held_bytes, receiver.held_messages) == (0, 0, 0)
@@ -245,15 +245,38 @@ class TestDrop:
         receiver = a_receiver()
         receiver.receive_gone(1, 3, "rotated")
         receiver.receive(4, [b"d"], False)
-        receiver.drop_newest()
+        receiver.drop_newest(EVERYTHING)
         assert receiver.position == Position("E1", 3)
         assert brief(drain(receiver)) == [("lost", 1, 3)]
+
+    def test_no_more_goes_than_is_needed(self) -> None:
+        """P4: a memory limit of one window would else drop a whole batch for ever."""
+        receiver = a_receiver()
+        receiver.receive(1, [b"aaaa", b"bbbb", b"cccc"], False)
+        assert receiver.drop_newest(1) == 4 + MESSAGE_CHARGE
+        assert receiver.drop_newest(5 + MESSAGE_CHARGE) == 2 * (4 + MESSAGE_CHARGE)
+        assert receiver.position == Position("E1", 0)
+        receiver.receive(1, [b"aaaa", b"bbbb", b"cccc"], False)
+        receiver.drop_newest(1)
+        assert receiver.position == Position("E1", 2)
+        assert receiver.receive(3, [b"cccc"], False) is Verdict.ACCEPTED, "asked for again"
+        assert brief(drain(receiver)) == [1, 2, 3]
+
+    def test_a_whole_inbox_nobody_will_take_goes(self) -> None:
+        receiver = a_receiver()
+        receiver.receive(1, [b"a", b"b"], False)
+        receiver.next_event()
+        receiver.restart(Position("E2", 5), "epoch")
+        receiver.drop_all()
+        assert receiver.next_event() is None
+        assert (receiver.held_bytes, receiver.held_messages) == (0, 0)
+        assert receiver.taken == Position("E1", 1)
 
     def test_what_was_taken_of_a_run_stays_taken(self) -> None:
         receiver = a_receiver()
         receiver.receive(1, [b"a", b"b", b"c"], False)
         receiver.next_event()
-        assert receiver.drop_newest() == 2 * (1 + MESSAGE_CHARGE)
+        assert receiver.drop_newest(EVERYTHING) == 2 * (1 + MESSAGE_CHARGE)
         assert receiver.position == receiver.taken == Position("E1", 1)
 
 
@@ -370,12 +393,13 @@ class ReceiverMachine(RuleBasedStateMachine):
     def caught_up(self) -> None:
         self.receiver.mark_caught_up()
 
-    @rule()
-    def drop(self) -> None:
-        taken = self.receiver.taken
-        freed = self.receiver.drop_newest()
+    @rule(size=st.integers(1, 200))
+    def drop(self, size: int) -> None:
+        taken, held = self.receiver.taken, self.receiver.held_bytes
+        freed = self.receiver.drop_newest(size)
         assert self.receiver.taken == taken
-        assert freed >= 0
+        assert freed == held - self.receiver.held_bytes
+        assert freed < size + 20 + MESSAGE_CHARGE
 
     @precondition(lambda self: not self.receiver.is_empty)
     @rule()

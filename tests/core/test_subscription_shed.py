@@ -17,6 +17,7 @@ from gapless.core.position import Position
 from gapless.core.subscription import Phase
 
 from .desk import WINDOW, Desk, live
+from .parts import EVERYTHING
 
 
 class TestShed:
@@ -31,7 +32,7 @@ class TestShed:
     def test_what_was_dropped_is_asked_for_once_half_of_the_rest_is_taken(self) -> None:
         """Design 4.7."""
         desk = self.held(b"a", b"b", b"c", b"d", b"e")
-        assert desk.subscription.shed() == 33
+        assert desk.subscription.shed(EVERYTHING) == 33
         assert desk.phase() is Phase.SET_BACK
         assert desk.says() is None
         desk.take()
@@ -41,7 +42,7 @@ class TestShed:
 
     def test_with_nothing_left_it_is_asked_for_when_the_application_waits(self) -> None:
         desk = self.held(b"a")
-        desk.subscription.shed()
+        desk.subscription.shed(EVERYTHING)
         assert desk.says() is None
         assert desk.phase() is Phase.SET_BACK
         assert desk.take() is None
@@ -49,7 +50,7 @@ class TestShed:
 
     def test_what_comes_meanwhile_is_dropped_and_no_violation(self) -> None:
         desk = self.held(b"a", b"b")
-        desk.subscription.shed()
+        desk.subscription.shed(EVERYTHING)
         desk.data(3, bytes(2 * WINDOW))
         desk.data(4, b"d")
         desk.gone(5, 6)
@@ -61,7 +62,7 @@ class TestShed:
         desk = self.held(b"a", b"b")
         desk.subscription.handle_link_lost(now=desk.now)
         desk.asks()
-        desk.subscription.shed()
+        desk.subscription.shed(EVERYTHING)
         assert desk.phase() is Phase.SET_BACK
         desk.take()
         assert desk.asks().since == Position("E1", 1)
@@ -69,17 +70,17 @@ class TestShed:
     def test_without_a_link_only_the_position_goes_back(self) -> None:
         desk = self.held(b"a", b"b")
         desk.subscription.handle_link_lost(now=desk.now)
-        desk.subscription.shed()
+        desk.subscription.shed(EVERYTHING)
         assert desk.asks().since == Position("E1", 1)
 
     def test_with_nothing_held_nothing_changes(self) -> None:
         desk = live()
-        assert desk.subscription.shed() == 0
+        assert desk.subscription.shed(EVERYTHING) == 0
         assert desk.subscription.is_live
 
     def test_an_end_reaches_one_that_was_set_back(self) -> None:
         desk = self.held(b"a")
-        desk.subscription.shed()
+        desk.subscription.shed(EVERYTHING)
         desk.subscription.receive_ended(Ended(7, "epoch", True), now=desk.now)
         assert desk.phase() is Phase.WANTED
 
@@ -88,7 +89,7 @@ class TestShed:
         desk.asks()
         desk.answer(1, 2, Recovered(2))
         desk.data(1, b"a")
-        desk.subscription.shed()
+        desk.subscription.shed(EVERYTHING)
         desk.take()
         desk.asks()
         desk.answer(1, 2, Recovered(2))
@@ -161,7 +162,7 @@ def test_whatever_is_cut_shed_and_taken_everything_arrives(
         elif step == "cut":
             desk.subscription.handle_link_lost(now=desk.now)
         elif step == "shed":
-            desk.subscription.shed()
+            desk.subscription.shed(EVERYTHING)
         elif sender.cursor < len(log):
             sender.cursor += 1
         sender.serve(log)

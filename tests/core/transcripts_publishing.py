@@ -176,7 +176,6 @@ def rare_commits(stage: Stage) -> Play:
 _RARE_COMMITS = (
     *["C1.1→S hello", "C1.1→S subscribe", "S→C1.1 welcome", "S→C1.1 subscribed", "C1.1→S ack"],
     *["C2.1→S hello", "S→C2.1 welcome"],
-    "C1.1→S ack",  # for the caught-up mark that was taken: needless
     *["C2.1→S offer", "S→C2.1 offered", "C2.1→S text", "S→C2.1 ack", "S→C1.1 text"],
     *["C2.1→S text", "C1.1→S ack", "S→C1.1 text", "S→C2.1 ack"],
     "C2.1→S text",

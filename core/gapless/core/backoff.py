@@ -50,6 +50,10 @@ class Backoff:
         """Whether the attempt limit is reached."""
         return self._max_attempts is not None and self._attempts >= self._max_attempts
 
+    def is_stable(self, lived: float) -> bool:
+        """Whether a link that lived for so many seconds has proved itself."""
+        return lived > 0 and lived >= self._stable_after
+
     def handle_link_ended(self, *, lived: float, progressed: bool) -> None:
         """Take what the link that just ended was worth.
 
@@ -57,7 +61,7 @@ class Backoff:
             lived: seconds it was open; 0 if it never opened.
             progressed: whether it carried anything but the handshake.
         """
-        if lived > 0 and lived >= self._stable_after:
+        if self.is_stable(lived):
             self._attempts = 0
         elif progressed:
             self._attempts //= 2

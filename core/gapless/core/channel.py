@@ -212,7 +212,7 @@ class Channel:
             history.drop_oldest()
             self.dropped_reason = "expired"
 
-    def start_over(self, epoch: str, head: int, stored_first: int | None) -> None:
+    def start_over(self, epoch: str, head: int, stored_first: int) -> None:
         """Begin a new epoch: the store is not the one the old numbers were made under."""
         self.epoch = epoch
         self.history.drop_through(self.history.head)
@@ -273,7 +273,7 @@ class Channel:
     def middle(self) -> int:
         """Where a reader that fell off the tail goes on: after this number."""
         history = self.history
-        return history.first - 1 + (len(history) + 1) // 2
+        return history.first - 1 + len(history) // 2
 
     # internals
 

@@ -308,8 +308,7 @@ class Channels:
         name = self._opening_requests.pop(answer.request, None)
         if name is not None:
             del self._opening[name]
-            stored_first = answer.first if answer.first <= answer.head else None
-            channel = self._add(name, answer.epoch, answer.head, stored_first)
+            channel = self._add(name, answer.epoch, answer.head, answer.first)
             self.news.opened[name] = None
             self.wake(channel, now=now)
             return
@@ -321,7 +320,7 @@ class Channels:
             # Asked under an older numbering: it says nothing about this one.
             return
         if answer.epoch != channel.epoch or answer.head < reading.head:
-            self._start_over(channel, answer.epoch, answer.first, answer.head)
+            self._start_over(channel, answer.epoch, answer.first, answer.head, now)
             return
         channel.set_stored_first(answer.first)
         reader.handle_history(list(answer.payloads), answer.text, reading.after)
@@ -376,7 +375,7 @@ class Channels:
     def _accept_stored(self, work: Work, answer: Appended, now: float) -> None:
         channel = work.channel
         if answer.epoch != channel.epoch or answer.seq <= channel.head:
-            self._start_over(channel, answer.epoch, answer.seq, answer.seq - 1)
+            self._start_over(channel, answer.epoch, answer.seq, answer.seq - 1, now)
         elif answer.seq > channel.head + 1:
             # Another node appended in between: the store has it, this history doesn't.
             channel.skip_to(answer.seq)
@@ -401,12 +400,17 @@ class Channels:
         publisher = (intake.owner, epoch, 0)
         self._commands.append(Append(request, channel.name, channel.epoch, 0, [], False, publisher))
 
-    def _start_over(self, channel: Channel, epoch: str, first: int, head: int) -> None:
-        """The store isn't the one the numbers were made under: a new epoch, before it serves."""
-        if epoch == channel.epoch:
-            epoch = self._new_epoch()
-        channel.start_over(epoch, head, first if first <= head else None)
+    def _start_over(self, channel: Channel, epoch: str, first: int, head: int, now: float) -> None:
+        """The store isn't the one the numbers were made under: a new epoch, before it serves.
+
+        One made here is told to the store at once, by an append of nothing: a hub that restarted
+        before the next message would else give the old numbers again, to other messages.
+        """
+        is_ours = epoch == channel.epoch
+        channel.start_over(self._new_epoch() if is_ours else epoch, head, first)
         self.news.restarted[channel] = None
+        if is_ours and channel not in self._busy:
+            self._append(channel, [], False, Ticket(channel.name), None, now)
 
     def _chunk_bounds(self, channel: Channel) -> tuple[int, int]:
         """A chunk is a quarter of the history at most: what a pin leaves free, it can enter."""

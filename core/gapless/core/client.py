@@ -361,5 +361,5 @@ class ClientSession(Dialer):
             if not holding:
                 return
             victim = max(holding, key=lambda sub: (not sub.is_waited_for, sub.held_bytes))
-            excess -= victim.shed()
+            excess -= victim.shed(excess)
             self._touch(victim)

@@ -153,7 +153,7 @@ class Dialer(Session):
             self._receive_welcome(link, frame, now)
         elif isinstance(frame, Goaway):
             self._check_attached(link, frame)
-            self._receive_goaway(frame, now)
+            self._receive_goaway(link, frame, now)
         else:
             super()._receive_role_frame(link, frame, now)
 
@@ -190,11 +190,11 @@ class Dialer(Session):
         self._link = None
         self._detach_lanes(now)
 
-    def _receive_goaway(self, frame: Goaway, now: float) -> None:
+    def _receive_goaway(self, link: Link, frame: Goaway, now: float) -> None:
         self._tell(Goodbye(frame.within_ms / 1000))
         if self._dialing is None and self.state is SessionState.UP:
             spread = min(frame.spread_ms, frame.within_ms) / 1000
-            self._timers.set("dial", self._reconnector.move_at(spread, now=now))
+            self._move_soon(link, spread, now)
 
     def _handle_timer(self, name: str, now: float) -> None:
         if name == "dial" and self._dialing is None and self._is_running():
@@ -209,7 +209,7 @@ class Dialer(Session):
             return
         if self._link is not None:
             # A move that failed: the old link still carries the session.
-            self._timers.set("dial", self._reconnector.move_at(self.config.backoff_cap, now=now))
+            self._move_soon(link, 0.0, now)
             return
         if self.state is SessionState.UP:
             self._advance(SessionTrigger.DETACH)
@@ -241,6 +241,13 @@ class Dialer(Session):
 
     def _is_running(self) -> bool:
         return self.state not in (SessionState.NEW, SessionState.CLOSED)
+
+    def _move_soon(self, link: Link, spread: float, now: float) -> None:
+        """Dial while another link still carries the session; `link` is the one that had its day."""
+        at = self._reconnector.move_at(
+            spread, lived=link.lived(now), progressed=link.progressed, now=now
+        )
+        self._timers.set("dial", at)
 
     def _dial(self, now: float) -> None:
         self._timers.set("dial", None)

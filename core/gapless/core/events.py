@@ -171,7 +171,7 @@ class Append:
     Attributes:
         request: names the answer.
         channel, epoch: where; the first message gets the number `seq`.
-        payloads: a batch, all text or all binary.
+        payloads: a batch, all text or all binary; none: take note of the epoch, and answer.
         publisher: (session, epoch, seq of the first) of a client's publish: a store that has
             accepted that already answers without appending again.
     """

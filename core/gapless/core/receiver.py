@@ -186,11 +186,12 @@ class Receiver:
         self._drop_caught_up()
         self._inbox.append(CaughtUp(self._channel, position))
 
-    def drop_newest(self) -> int:
-        """Forget the newest unread run of messages and the markers behind it.
+    def drop_newest(self, size: int) -> int:
+        """Forget the newest unread messages of a run, as many as free `size` charged bytes.
 
-        The position goes back before it, so that it will be asked for again. Returns the charged
-        bytes that became free; 0 if no message is held.
+        The markers behind them go too, and the position goes back before them, so that they will be
+        asked for again. Returns the charged bytes that became free: less than `size` if the run has
+        no more, 0 if no message is held.
         """
         if not self._held_messages:
             return 0
@@ -199,13 +200,23 @@ class Receiver:
             if isinstance(item, Run):
                 break
             self._forget_marker(item)
-        unread = item.payloads[item.index :]
-        freed = charge(unread)
-        self._held_messages -= len(unread)
+        freed, keep = 0, len(item.payloads)
+        while keep > item.index and freed < size:
+            keep -= 1
+            freed += len(item.payloads[keep]) + MESSAGE_CHARGE
+        self._held_messages -= len(item.payloads) - keep
         self._held_bytes -= freed
+        if keep > item.index:
+            del item.payloads[keep:]
+            self._inbox.append(item)
         position = self._end_of_inbox()
         self._epoch, self._next = position.epoch, position.seq + 1
         return freed
+
+    def drop_all(self) -> None:
+        """Forget the whole inbox: nobody will take it. What was taken stays."""
+        self._inbox.clear()
+        self._held_messages = self._held_bytes = self._resets = 0
 
     def next_event(self) -> ChannelEvent | None:
         """Take the next message or marker; None if the inbox is empty."""

@@ -67,6 +67,14 @@ class Reconnector:
         # The last try uses up the time that was given.
         return min(at, self._give_up_at)
 
-    def move_at(self, spread: float, *, now: float) -> float:
-        """Say when to move to another link, spread over `spread` seconds."""
-        return now + self._rng.uniform(0.0, spread)
+    def move_at(self, spread: float, *, lived: float, progressed: bool, now: float) -> float:
+        """Say when to move to another link, spread over `spread` seconds.
+
+        A link sent away before it proved itself counts as a failure, or a server that says `goaway`
+        on every link would choose how often it is dialled (I18).
+        """
+        delay = self._rng.uniform(0.0, spread)
+        self._backoff.handle_link_ended(lived=lived, progressed=progressed)
+        if not self._backoff.is_stable(lived):
+            delay = max(delay, self._backoff.next_delay())
+        return now + delay

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from .ack import AckPolicy
 from .credit import MESSAGE_CHARGE, Credit, charge
-from .events import ChannelEvent, Message
+from .events import ChannelEvent, Lost, Message, Reset
 from .frames import (
     Ack,
     Data,
@@ -203,10 +203,11 @@ class Subscription:
             self.phase is Phase.WANTED and self.id is not None
         )
         self.phase = Phase.LEAVING if told else Phase.ENDED
+        self._receiver.drop_all()
 
-    def shed(self) -> int:
-        """Drop the newest unread messages and set the position back; returns the bytes freed."""
-        freed = self._receiver.drop_newest()
+    def shed(self, size: int) -> int:
+        """Drop newest unread messages, about `size` bytes, and set the position back."""
+        freed = self._receiver.drop_newest(size)
         if freed and self.phase in (Phase.ASKED, Phase.LIVE, Phase.SET_BACK):
             self.phase = Phase.SET_BACK
             rest = self._receiver.held_messages
@@ -220,7 +221,7 @@ class Subscription:
         self.is_waited_for = event is None
         if isinstance(event, Message):
             self._note_taken(1, len(event.payload) + MESSAGE_CHARGE, now=now)
-        elif event is not None:
+        elif isinstance(event, Lost | Reset):
             self._note_taken(1, 0, now=now)
         else:
             self._ask_again()

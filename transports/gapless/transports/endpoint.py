@@ -9,7 +9,7 @@ The integration loop of a driver:
 1. `poll_command()` until None. `OpenLink`: dial, then `open_link`. `CloseLink`: write what
    `data_to_send` still has, then close the socket.
 2. `next_writable()` until None: write `data_to_send(link, …)` until it is empty or the socket is
-   full; then again when the socket can take more.
+   full; then again when the socket can take more. Writing can bring new commands: poll once more.
 3. Look at the machine's events, its ready subscriptions, outboxes, channels.
 4. Wait for bytes (`receive_data`), the end of a socket (b"" or `handle_link_lost`), or
    `next_deadline()` (`handle_timeout`); then from 1.
