@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from gapless.core.channel import CACHED_BATCHES, Admission, Channel, ChannelSettings
+from gapless.core.channel import CACHED_BATCHES, Admission, Channel
 from gapless.core.errors import ConfigError
 from gapless.core.frames import Live, Outcome, Partial, Recovered, StartedOver
 from gapless.core.position import Position, Since
@@ -65,11 +65,13 @@ class TestSettings:
         with pytest.raises(ConfigError, match=r"no 'history_mesages'.* history_messages"):
             settings().changed(history_mesages=5)
 
-    def test_a_batch_can_be_held_if_it_fits_into_an_empty_history(self) -> None:
-        small = ChannelSettings(3, 10, None, "wait", 1.0)
-        assert small.can_hold(10, 3)
-        assert not small.can_hold(11, 1)
-        assert not small.can_hold(1, 4)
+    def test_what_cannot_fit_into_an_empty_history_drops_nothing(self) -> None:
+        channel = a_channel()
+        fill(channel, 8)
+        settings = channel.settings
+        assert channel.admit(settings.history_bytes + 1, now=0.0) is Admission.TOO_LARGE
+        assert channel.admit(1, settings.history_messages + 1, now=0.0) is Admission.TOO_LARGE
+        assert channel.history.first == 1
 
     def test_a_smaller_bound_rotates_at_the_next_publish(self) -> None:
         channel = a_channel()
@@ -100,7 +102,7 @@ class TestRotation:
         channel = a_channel()
         fill(channel, 8)
         assert channel.admit(3, 3, now=0.0) is Admission.ROOM
-        assert channel.append([b"a", b"b", b"c"], False, "@s", now=0.0) == 9
+        assert channel.append([b"a", b"b", b"c"], False, "@s", now=0.0) == 11
         assert (channel.history.first, channel.head) == (4, 11)
         assert channel.history.entry(9) == (b"a", False, "@s", 0.0)
 

@@ -37,7 +37,7 @@ class TestNumbers:
         history = a_history()
         assert (history.first, history.head, len(history), history.size) == (1, 0, 0, 0)
         assert history.append(b"a", False, None, now=0.0) == 1
-        assert history.extend([b"b", b"c"], False, None, now=0.0) == 2
+        assert history.extend([b"b", b"c"], False, None, now=0.0) == 3
         assert (history.first, history.head, len(history), history.size) == (1, 3, 3, 3)
 
     def test_numbers_go_on_where_a_store_left_off(self) -> None:
@@ -156,7 +156,8 @@ def test_it_is_a_list_with_a_moving_start(
                 model.append((payload, text))
                 assert number == first + len(model) - 1
         elif step == "extend":
-            assert history.extend(batch, text, None, now=0.0) == first + len(model)
+            before = first + len(model) - 1
+            assert history.extend(batch, text, None, now=0.0) == before + len(batch)
             model += [(payload, text) for payload in batch]
         elif step == "drop" and model:
             history.drop_oldest()

@@ -303,8 +303,8 @@ def shed_inbox(stage: Stage) -> Play:
     65536 - 9032 (rule 3). The answer is recovered(2), the ack right after says what is taken, 3
     (rule 4).
     Then c2 and c3 are unread of c, and nobody waits for it: a2 to a8 are too many, and c3 goes,
-    then c2, though a holds more. With nothing left the client asks when the application next waits for
-    c: since 1, and gets both again.
+    then c2, though a holds more. With nothing left the client asks when the application next
+    waits for c: since 1, and gets both again.
     What is waited for is never dropped, nothing is taken twice, and no byte is above the limit.
     """
     config = Config(window=64 * KIB, memory_limit=64 * KIB, max_message=20_000)

@@ -42,10 +42,6 @@ class ChannelSettings:
     overflow: Overflow
     patience: float
 
-    def can_hold(self, size: int, count: int) -> bool:
-        """Whether `count` messages of `size` bytes fit into an empty history."""
-        return size <= self.history_bytes and count <= self.history_messages
-
     def changed(self, **fields: object) -> "ChannelSettings":
         """Copy with some fields changed.
 
@@ -180,25 +176,23 @@ class Channel:
         history = self.history
         if history.max_age is not None:
             self.expire(now=now)
-        if history.has_room(size, count):
-            return Admission.ROOM
-        if not self.settings.can_hold(size, count):
+        if size > history.max_bytes or count > history.max_messages:
             return Admission.TOO_LARGE
-        while True:
-            if self._floor < history.first and not self._may_drop(history.first, now):
-                if self.settings.overflow == "wait":
-                    return Admission.WAIT
-                if self.settings.overflow == "reject":
-                    return Admission.REJECT
-            history.drop_oldest()
-            self.dropped_reason = "stalled" if self._lapsed else "rotated"
-            if history.has_room(size, count):
-                return Admission.ROOM
+        first = history.first
+        while not history.make_room(size, count, self._floor if self._pins else history.head):
+            if not self._may_drop(history.first, now):
+                if self.settings.overflow != "rotate":
+                    self._note_dropped(first)
+                    waits = self.settings.overflow == "wait"
+                    return Admission.WAIT if waits else Admission.REJECT
+                history.drop_oldest()
+        self._note_dropped(first)
+        return Admission.ROOM
 
     def append(
         self, payloads: list[bytes], text: bool, publisher: str | None, *, now: float
     ) -> int:
-        """Append a batch that was admitted; returns the number of its first message."""
+        """Append a batch that was admitted; returns the number of its last message."""
         if len(payloads) == 1:
             return self.history.append(payloads[0], text, publisher, now=now)
         return self.history.extend(payloads, text, publisher, now=now)
@@ -276,6 +270,11 @@ class Channel:
         return history.first - 1 + len(history) // 2
 
     # internals
+
+    def _note_dropped(self, before: int) -> None:
+        """Say why messages went, if any did since `before` was the oldest."""
+        if self.history.first != before:
+            self.dropped_reason = "stalled" if self._lapsed else "rotated"
 
     def _may_drop(self, seq: int, now: float) -> bool:
         """Whether no pin needs message `seq`, the oldest. Pins that have lapsed don't count."""

@@ -7,7 +7,7 @@ is woken when that may have changed: intakes are served here, local publishers a
 `next_ready`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .channel import Admission, Channel, ChannelSettings
@@ -97,6 +97,11 @@ class Channels:
         durable: a store outlives this hub, and the driver carries out the commands for it;
             else the histories are all there is, and every append is accepted at once.
         commands: where commands for the driver go.
+
+    Attributes:
+        named: the open channels by name; read only.
+        news: what sessions and applications are to be told.
+        waiting: channels for whose room the server's own publishers wait.
     """
 
     def __init__(
@@ -129,6 +134,7 @@ class Channels:
         self._busy: dict[Channel, int] = {}
         self._intakes: dict[str, dict[Intake, None]] = {}
         self._last_id = 0
+        self.named: Mapping[str, Channel] = self._channels
         self.news = News()
         self.waiting: dict[str, None] = {}
 
@@ -187,16 +193,26 @@ class Channels:
     # publishing
 
     def publish(
-        self, name: str, payloads: list[bytes], size: int, text: bool, *, now: float
+        self,
+        channel: Channel | None,
+        name: str,
+        payloads: list[bytes],
+        size: int,
+        text: bool,
+        *,
+        now: float,
     ) -> Ticket | None:
         """Append a batch of the server's own; None: no room now, wait for `name` to be ready.
+
+        `channel` is what `find(name)` gave.
 
         Raises:
             MessageTooLarge: the batch is larger than the channel's whole history.
             TooManyChannels: the hub keeps as many as it may.
         """
-        channel = self._channels.get(name) or self.open(name, now=now)
-        if channel is None or channel in self._busy:
+        if channel is None:
+            channel = self.open(name, now=now)
+        if channel is None or (self._busy and channel in self._busy):
             self.waiting[name] = None
             return None
         admission = channel.admit(size, len(payloads), now=now)
@@ -205,9 +221,8 @@ class Channels:
                 ticket = Ticket(name)
                 self._append(channel, payloads, text, ticket, None, now)
                 return ticket
-            channel.append(payloads, text, None, now=now)
             self.news.moved[channel] = None
-            return Ticket(name, channel.epoch, channel.history.head)
+            return Ticket(name, channel.epoch, channel.append(payloads, text, None, now=now))
         if admission is Admission.WAIT:
             self.waiting[name] = None
             self.news.blocked[channel] = None

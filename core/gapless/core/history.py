@@ -65,6 +65,20 @@ class History:
         within = self.size + size <= self.max_bytes
         return within and self.head - self.first + 1 + count <= self.max_messages
 
+    def make_room(self, size: int, count: int, through: int) -> bool:
+        """Drop oldest messages until `count` of `size` bytes together fit; none above `through`.
+
+        Returns whether they fit. The owner has checked that they fit into an empty history.
+        """
+        while (
+            self.size + size > self.max_bytes
+            or self.head - self.first + 1 + count > self.max_messages
+        ):
+            if self.first > through:
+                return False
+            self.drop_oldest()
+        return True
+
     def entry(self, seq: int) -> Entry:
         """The message `seq`, which is held."""
         entry = self._entries[self._start + seq - self.first]
@@ -109,12 +123,11 @@ class History:
     def extend(
         self, payloads: Sequence[bytes], text: bool, publisher: str | None, *, now: float
     ) -> int:
-        """Append a batch; returns the number of its first message."""
-        first = self.head + 1
+        """Append a batch; returns the number of its last message."""
         self._entries.extend([(payload, text, publisher, now) for payload in payloads])
         self.size += sum(map(len, payloads))
         self.head += len(payloads)
-        return first
+        return self.head
 
     def drop_oldest(self) -> None:
         """Forget the oldest message: rotation."""
@@ -125,7 +138,8 @@ class History:
         self._entries[start] = None
         self._start = start + 1
         self.first += 1
-        self._compact()
+        if start >= _COMPACT:
+            self._compact()
 
     def drop_through(self, seq: int) -> int:
         """Forget everything up to `seq`: cumulative trim. Returns how many were held."""
@@ -149,6 +163,6 @@ class History:
         self.first = first
 
     def _compact(self) -> None:
-        if self._start >= _COMPACT and self._start * 2 >= len(self._entries):
+        if self._start > _COMPACT and self._start * 2 >= len(self._entries):
             del self._entries[: self._start]
             self._start = 0

@@ -187,23 +187,23 @@ class Hub:
             MessageTooLarge: the payload is above `config.max_message`.
             TooManyChannels: it would be one more channel than the hub may keep.
         """
-        self._now = now = max(self._now, now)
-        if self._draining is not None or self.channels.find(channel) is None:
-            self._check_name(channel)
+        if now > self._now:
+            self._now = now
         size = len(payload)
         if size > self.config.max_message:
             raise self._too_large(channel, size)
         if text:
             check_text(payload)
-        return self.channels.publish(channel, [payload], size, text, now=now)
+        opened = self.channels.named.get(channel)
+        if opened is None or self._draining is not None:
+            self._check_name(channel)
+        return self.channels.publish(opened, channel, [payload], size, text, now=self._now)
 
     def publish_many(
         self, channel: str, payloads: list[bytes], text: bool = False, *, now: float
     ) -> Ticket | None:
         """Append a batch: all or, without room for all, nothing. See `publish`."""
         now = self._clamp(now)
-        if self._draining is not None or self.channels.find(channel) is None:
-            self._check_name(channel)
         if not payloads:
             raise InvalidState("a batch has at least one message")
         sizes = list(map(len, payloads))
@@ -212,7 +212,10 @@ class Hub:
         if text:
             for payload in payloads:
                 check_text(payload)
-        return self.channels.publish(channel, payloads, sum(sizes), text, now=now)
+        opened = self.channels.named.get(channel)
+        if opened is None or self._draining is not None:
+            self._check_name(channel)
+        return self.channels.publish(opened, channel, payloads, sum(sizes), text, now=now)
 
     def configure(self, channel: str, **fields: object) -> None:
         """Change how a channel keeps messages: fields of `ChannelSettings`.

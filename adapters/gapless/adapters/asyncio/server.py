@@ -102,10 +102,19 @@ class Server:
             MessageTooLarge, NotText, InvalidChannel, TooManyChannels: it can't be published.
             InvalidState: the server is closing.
         """
-        ticket = await self.admit(channel, payload)
+        text = False
+        if type(payload) is not bytes:
+            payload, text = encode_payload(payload)
+        ticket = self.hub.publish(channel, payload, text, now=self._time())
+        if ticket is None:
+            ticket = await self._admitted(channel, [payload], text)
         if not ticket.seq:
             await self._accepted(ticket)
-        await self.told(1)
+        self._untold += 1
+        if self._untold < TURN:
+            self.driver.wake()
+        else:
+            await self.take_turn()
         return Position(ticket.epoch, ticket.seq)
 
     async def publish_many(
@@ -120,7 +129,8 @@ class Server:
             ticket = await self._admitted(channel, payloads, text)
         if not ticket.seq:
             await self._accepted(ticket)
-        await self.told(len(payloads))
+        if self.is_turn_over(len(payloads)):
+            await self.take_turn()
         return Position(ticket.epoch, ticket.seq)
 
     def publisher(self, channel: str) -> "ServerPublisher":
@@ -201,12 +211,16 @@ class Server:
             self.driver.wake()
             await self.waiting.wait(ticket)
 
-    async def told(self, count: int) -> None:
-        """Have what was published sent, and let others run at times: publishing may never wait."""
+    def is_turn_over(self, count: int) -> bool:
+        """Have what was published sent soon; True: let others run, publishing may never wait."""
         self._untold += count
-        if self._untold < TURN:
-            self.driver.wake()
-            return
+        if self._untold >= TURN:
+            return True
+        self.driver.wake()
+        return False
+
+    async def take_turn(self) -> None:
+        """Have what was published sent now, and let other tasks run."""
         self._untold = 0
         self.driver.pump()
         await asyncio.sleep(0)
@@ -351,4 +365,5 @@ class ServerPublisher:
         if not self._is_open:
             raise InvalidState(f"send to channel {self._channel!r} inside the publisher's block")
         self._tickets.note_sent(await self._server.admit(self._channel, payload))
-        await self._server.told(1)
+        if self._server.is_turn_over(1):
+            await self._server.take_turn()
