@@ -181,11 +181,11 @@ class Story(RuleBasedStateMachine):
         self.pair.restart_server()
 
     @precondition(lambda self: len(self.pair.hosts) == 1)
-    @rule(timeout=st.sampled_from([0.0, 1.0]))
-    def move_to_another_server(self, timeout: float) -> None:
+    @rule(timeout=st.sampled_from([0.0, 1.0]), spread=st.sampled_from([0.0, 0.5]))
+    def move_to_another_server(self, timeout: float, spread: float) -> None:
         old = self.pair.hosts[0]
         self.pair.add_server()
-        old.hub.drain(now=self.pair.clock.now, timeout=timeout)
+        old.hub.drain(now=self.pair.clock.now, timeout=timeout, spread=spread)
 
     @precondition(lambda self: self.store is not None)
     @rule(after=st.sampled_from([None, 0.2]))

@@ -15,6 +15,7 @@ from .dialer import Dialer
 from .errors import InvalidChannel, InvalidState, MessageTooLarge, TooManyChannels
 from .events import ChannelEvent, Message, Settled
 from .frames import (
+    Ack,
     Denied,
     Ended,
     Frame,
@@ -91,6 +92,7 @@ class ClientSession(Dialer):
         self._leaving: dict[Subscription, None] = {}
         self._outboxes: dict[str, Outbox] = {}
         self._starved: dict[Outbox, None] = {}
+        self._stayed: dict[Outbox, None] = {}
         self._departed: Counter[str] = Counter()
 
     @property
@@ -228,7 +230,34 @@ class ClientSession(Dialer):
     # for Session and Dialer
 
     def _lanes(self) -> list[Lane]:
-        return [*self._leaving, *self._subscriptions.values(), *self._outboxes.values()]
+        outboxes = [one for one in self._outboxes.values() if one not in self._stayed]
+        return [*self._leaving, *self._subscriptions.values(), *outboxes]
+
+    def _stay(self) -> bool:
+        self._stayed = dict.fromkeys(
+            outbox for outbox in self._outboxes.values() if outbox.is_unanswered
+        )
+        for outbox in self._stayed:
+            outbox.stay()
+        return bool(self._stayed)
+
+    def _settle_staying(self, frame: Ack | Refused, now: float) -> bool:
+        for outbox in self._stayed:
+            if outbox.id == frame.id:
+                if isinstance(frame, Ack):
+                    outbox.receive_ack(frame, now=now)
+                else:
+                    outbox.receive_refused(frame, now=now)
+                if isinstance(frame, Refused) or not outbox.is_unanswered:
+                    del self._stayed[outbox]
+                    outbox.handle_link_lost(now=now)
+                self._touch(outbox)
+                break
+        return not self._stayed
+
+    def _staying(self) -> list[Lane]:
+        stayed, self._stayed = self._stayed, {}
+        return list(stayed)
 
     def _next_pipelined(self, now: float) -> Subscribe | None:
         for subscription in self._subscriptions.values():

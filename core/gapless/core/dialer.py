@@ -13,7 +13,21 @@ from .closing import CloseClass, Code, Ending
 from .config import Config
 from .errors import InvalidState
 from .events import Closed, CloseLink, Goodbye, LinkDown, LinkUp, OpenLink
-from .frames import VERSION, Frame, Goaway, Hello, Subscribe, Welcome
+from .frames import (
+    VERSION,
+    Ack,
+    Close,
+    Data,
+    Frame,
+    Goaway,
+    Hello,
+    Ping,
+    Pong,
+    Refused,
+    Subscribe,
+    Welcome,
+)
+from .lane import Lane
 from .link import Link
 from .reconnector import Reconnector
 from .session import Session
@@ -58,6 +72,7 @@ class Dialer(Session):
         self._max_channels = config.max_channels
         self._reconnector = Reconnector(config, rng=rng, wait=wait)
         self._dialing: Link | None = None
+        self._old: Link | None = None
         self._greeted = False
         self._pipelined = 0
         self._last_link = 0
@@ -131,7 +146,30 @@ class Dialer(Session):
     def _find_link(self, link: int) -> Link | None:
         if self._dialing is not None and self._dialing.id == link:
             return self._dialing
+        if self._old is not None and self._old.id == link:
+            return self._old
         return super()._find_link(link)
+
+    def _dispatch(self, link: Link, frame: Frame, now: float) -> None:
+        if link is not self._old or isinstance(frame, Ping | Pong | Close):
+            super()._dispatch(link, frame, now)
+        elif isinstance(frame, Data):
+            # Of a subscription that has moved.
+            link.receive_data_frame()
+        elif isinstance(frame, Ack | Refused) and self._settle_staying(frame, now):
+            self._leave_old(now)
+
+    def _stay(self) -> bool:
+        """Keep on the link that is left what waits for an answer there; False: nothing does."""
+        return False
+
+    def _settle_staying(self, frame: Ack | Refused, now: float) -> bool:
+        """Take an answer on the link that was left; True if it was the last."""
+        return True
+
+    def _staying(self) -> list[Lane]:
+        """What still waits for an answer on the link that was left."""
+        return []
 
     def _next_greeting(self, link: Link, now: float) -> Frame | None:
         if not self._greeted:
@@ -164,7 +202,7 @@ class Dialer(Session):
             raise Violation("welcome without a token")
         self._dialing = None
         if self._link is not None:
-            self._move_from(self._link, now)
+            self._move_from(self._link, frame.resumed, now)
         link.attach(now=now)
         self._link = link
         self._arm(link)
@@ -179,16 +217,44 @@ class Dialer(Session):
         for lane in self._lanes():
             self._touch(lane)
 
-    def _move_from(self, old: Link, now: float) -> None:
-        """Rule 9: the new link has its welcome; the old one is read no more."""
-        ending = Ending(Code.FENCED, "moved to another link")
+    def _move_from(self, old: Link, resumed: bool, now: float) -> None:
+        """Rule 9: the new link has its welcome. The old one is read no more.
+
+        Unless the session did not move with it: then what was sent is answered on the old one only,
+        and is waited for there.
+        """
+        if self._old is not None:
+            self._leave_old(now)
+        stays = not resumed and self._stay()
+        self._link = None
+        self._detach_lanes(now)
+        if stays:
+            self._old = old
+        elif resumed:
+            self._close_old(old, Ending(Code.FENCED, "moved to another link"))
+        else:
+            self._close_old(old, _MOVED)
+
+    def _leave_old(self, now: float) -> None:
+        """Nothing more is expected on the link that was left."""
+        old = self._old
+        assert old is not None
+        self._close_old(old, _MOVED)
+        self._forget_old(now)
+
+    def _close_old(self, old: Link, ending: Ending) -> None:
         self._timers.set(old, None)
         old.close(ending)
         self._closing[old.id] = old
         self._mark_writable(old)
         self._commands.append(CloseLink(old.id, ending))
-        self._link = None
-        self._detach_lanes(now)
+
+    def _forget_old(self, now: float) -> None:
+        """What was not answered on the link that was left is offered on the present one."""
+        self._old = None
+        for lane in self._staying():
+            lane.handle_link_lost(now=now)
+            self._touch(lane)
 
     def _receive_goaway(self, link: Link, frame: Goaway, now: float) -> None:
         self._tell(Goodbye(frame.within_ms / 1000))
@@ -203,6 +269,11 @@ class Dialer(Session):
             self._finish(_CLOSED_HERE, now)
 
     def _link_ended(self, link: Link, ending: Ending, now: float) -> None:
+        if link is self._old:
+            self._forget_old(now)
+            return
+        if self._old is not None and self._link is None:
+            self._leave_old(now)
         if link is self._dialing:
             self._dialing = None
         if self.state is SessionState.CLOSED:
@@ -264,7 +335,7 @@ class Dialer(Session):
         """The session is over: no link, no timer, one last event (I20)."""
         self._advance(SessionTrigger.END)
         self.ending = ending
-        for link in (self._dialing, self._link):
+        for link in (self._old, self._dialing, self._link):
             if link is not None:
                 self._end_link(link, ending, now)
         self._dialing = None
@@ -273,4 +344,5 @@ class Dialer(Session):
         self._tell(Closed(ending))
 
 
+_MOVED = Ending(Code.DONE, "moved to another session")
 _CLOSED_HERE = Ending(Code.DONE, "closed by the client")

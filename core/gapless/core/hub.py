@@ -67,6 +67,7 @@ class Hub:
         self._parked: dict[str, dict[ServerSession, None]] = {}
         self._ready: dict[object, None] = {}
         self._draining: Ending | None = None
+        self._leave_at = float("inf")
         self.channels = Channels(
             config,
             new_epoch=self.new_epoch,
@@ -161,6 +162,8 @@ class Hub:
                 key.expire(now=now)
                 self.room_made(key, now)
                 self._watch(key)
+            elif key == "leave":
+                self._writable |= dict.fromkeys(self._links)
             elif self._draining is not None:
                 self._cut_all(self._draining)
 
@@ -267,18 +270,27 @@ class Hub:
             self.room_made(reader.channel, now)
         return event
 
-    def drain(self, *, now: float, timeout: float | None = None) -> None:
+    def drain(self, *, now: float, timeout: float | None = None, spread: float = 0.0) -> None:
         """Send everybody away: `goaway`, then `close` once caught up or after `timeout` seconds.
 
-        Default: `config.close_timeout`. Nothing new is accepted. `is_drained` says when it is over.
+        Nothing new is accepted. `is_drained` says when it is over.
+
+        Args:
+            now: seconds.
+            timeout: seconds after which links are cut; default `config.close_timeout`.
+            spread: seconds over which clients spread their move to another server. Until then
+                their links stay, caught up or not (rule 9). 0: they close once caught up.
         """
         now = self._clamp(now)
         seconds = self.config.close_timeout if timeout is None else timeout
         if self._draining is None:
             self._draining = Ending(Code.GOING_AWAY, "the server is going away")
             self._reception.refuse_all(self._draining)
+            spread = min(spread, seconds)
             for session in self._links.values():
-                session.go_away(seconds, seconds)
+                session.go_away(seconds, spread or seconds)
+            self._leave_at = now + spread
+            self._timers.set("leave", self._leave_at)
         self._timers.set("drain", now + seconds)
         if seconds <= 0:
             self._cut_all(self._draining)
@@ -311,7 +323,12 @@ class Hub:
         session = self._links.get(link)
         if session is not None:
             frame = session.next_frame(link, now=now)
-            if frame is None and self._draining is not None and session.is_caught_up:
+            if (
+                frame is None
+                and self._draining is not None
+                and now >= self._leave_at
+                and session.is_caught_up
+            ):
                 # Everything it had to say is said: now the last word.
                 session.close_link(self._draining, now)
                 frame = session.next_frame(link, now=now)

@@ -28,11 +28,16 @@ BATCH_BYTES = 64 * 1024
 
 
 class OfferPhase(enum.Enum):
-    """Where an outbox stands on the present link."""
+    """Where an outbox stands on the present link.
+
+    STAYING: the session has moved on, and what was sent is still answered on the link before (rule
+    9). Nothing more is sent until it is.
+    """
 
     IDLE = "idle"
     ASKED = "asked"
     OPEN = "open"
+    STAYING = "staying"
 
 
 class Outbox:
@@ -77,6 +82,12 @@ class Outbox:
     def is_settled(self) -> bool:
         """Whether every published message has ended in one of the four ways."""
         return not len(self._history)
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether something was sent on this link and not answered."""
+        sent = self.phase in (OfferPhase.OPEN, OfferPhase.STAYING)
+        return sent and self._sent_through >= self._history.first
 
     def has_room(self, size: int) -> bool:
         """Whether a message of `size` bytes can be published now.
@@ -155,6 +166,10 @@ class Outbox:
         self._history.append(payload, text, None, now=now)
         return self.published
 
+    def stay(self) -> None:
+        """Wait for the answers on the link that the session leaves."""
+        self.phase = OfferPhase.STAYING
+
     def abandon(self) -> None:
         """The session is over: what was sent is unknown, what was not is unsent."""
         self._settle(self._sent_through, "unknown")
@@ -195,7 +210,7 @@ class Outbox:
     def _is_open(self, offer: int) -> bool:
         if self.phase is OfferPhase.ASKED and offer == self.id:
             raise Violation(f"an answer for {offer} before offered")
-        return self.phase is OfferPhase.OPEN and offer == self.id
+        return self.phase in (OfferPhase.OPEN, OfferPhase.STAYING) and offer == self.id
 
     def _begin_epoch(self, epoch: str | None) -> None:
         """Number what was never sent from 1; what was sent and not settled is unknown."""
