@@ -34,7 +34,7 @@ class HubByHand:
         verify: Verifier | None = allow_anyone,
         new_token: Callable[[], str] | None = None,
     ) -> None:
-        self.now = 100.0
+        self.now: float = 100.0
         self.hub = Hub(
             config or Config.production("hub"),
             rng=Random(1),
@@ -90,7 +90,7 @@ class ClientByHand:
     """A real client; its server is played by hand."""
 
     def __init__(self, *, config: Config | None = None, seed: int = 1) -> None:
-        self.now = 100.0
+        self.now: float = 100.0
         self.client = ClientSession(config or Config(), rng=Random(seed), wait=1e9)
         self.commands: list[Command] = []
         self.link = 0

@@ -120,7 +120,7 @@ def test_a_new_epoch_is_a_reset_and_pins_anew() -> None:
     channel = a_channel()
     fill(channel, 5)
     reader = reads(channel, Position("E1", 2))
-    channel.start_over("E2", 0, None)
+    channel.start_over("E2", 0, 1)
     fill(channel, 2)
     assert drain(reader) == [
         Reset("news", Position("E2", 0), "epoch"),
@@ -136,7 +136,7 @@ def test_a_new_epoch_covers_a_marker_not_taken_yet() -> None:
     channel = a_channel()
     fill(channel, 12)
     reader = reads(channel, Position("E1", 0))
-    channel.start_over("E2", 0, None)
+    channel.start_over("E2", 0, 1)
     assert drain(reader) == [
         Reset("news", Position("E2", 0), "epoch"),
         CaughtUp("news", Position("E2", 0)),
@@ -150,7 +150,7 @@ def test_all_is_met_in_order_or_in_one_marker(script: list[tuple[int, int, bool]
     for published, taken, renewed in script:
         if renewed:
             epochs += 1
-            channel.start_over(f"E{epochs}", 0, None)
+            channel.start_over(f"E{epochs}", 0, 1)
         fill(channel, published)
         for _ in range(taken):
             match reader.next_event(now=0.0):

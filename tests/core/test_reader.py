@@ -99,7 +99,7 @@ class TestAnswer:
         channel = a_channel()
         reader = a_reader(channel, "latest")
         fill(channel, 3)
-        channel.start_over("E2", 0, None)
+        channel.start_over("E2", 0, 1)
         assert answer(reader) == Subscribed(5, 7, "E2", 1, 0, None, Live())
 
     def test_too_old_messages_are_gone_before_it(self) -> None:
