@@ -110,10 +110,10 @@ class Server:
             ticket = await self._admitted(channel, [payload], text)
         if not ticket.seq:
             await self._accepted(ticket)
-        self._untold += 1
-        if self._untold < TURN:
+        if not self._untold:
             self.driver.wake()
-        else:
+        self._untold += 1
+        if self._untold >= TURN:
             await self.take_turn()
         return Position(ticket.epoch, ticket.seq)
 
@@ -213,15 +213,13 @@ class Server:
 
     def is_turn_over(self, count: int) -> bool:
         """Have what was published sent soon; True: let others run, publishing may never wait."""
+        if not self._untold:
+            self.driver.wake()
         self._untold += count
-        if self._untold >= TURN:
-            return True
-        self.driver.wake()
-        return False
+        return self._untold >= TURN
 
     async def take_turn(self) -> None:
         """Have what was published sent now, and let other tasks run."""
-        self._untold = 0
         self.driver.pump()
         await asyncio.sleep(0)
 
@@ -254,6 +252,7 @@ class Server:
 
     def _look(self) -> None:
         """After each pump: wake whom the hub's news concerns."""
+        self._untold = 0
         while (thing := self.hub.next_ready()) is not None:
             self.waiting.wake(thing)
         self.waiting.wake("change")
