@@ -107,6 +107,30 @@ class TestRotation:
         assert channel.history.entry(9) == (b"a", False, "@s", 0.0)
 
 
+class TestAppendingNow:
+    """One step instead of `admit` and `append`, for a single message of the hub's own."""
+
+    def test_it_rotates_what_no_pin_needs_and_says_why(self) -> None:
+        channel = a_channel()
+        fill(channel, 8)
+        assert channel.append_now(b"i", False, now=1.0) == 9
+        assert (channel.history.first, channel.dropped_reason) == (2, "rotated")
+        assert channel.history.entry(9) == (b"i", False, None, 1.0)
+
+    @pytest.mark.parametrize("overflow", ["wait", "reject", "rotate"])
+    def test_a_pin_is_for_admit_to_judge(self, overflow: str) -> None:
+        channel = full(overflow=overflow)
+        assert channel.append_now(b"i", False, now=0.0) == 0
+        assert (channel.history.first, channel.head) == (1, 8)
+
+    def test_so_is_age_and_what_can_never_fit(self) -> None:
+        channel = a_channel()
+        assert channel.append_now(bytes(channel.settings.history_bytes + 1), False, now=0.0) == 0
+        aging = a_channel(history_age=1.0)
+        assert aging.append_now(b"a", False, now=0.0) == 0
+        assert channel.head == aging.head == 0
+
+
 class TestPins:
     def test_what_a_pin_needs_waits_is_rejected_or_rotated_as_set(self) -> None:
         assert publish(full(overflow="wait")) is Admission.WAIT

@@ -215,6 +215,11 @@ class Channels:
         if channel is None or (self._busy and channel in self._busy):
             self.waiting[name] = None
             return None
+        if not self._durable and len(payloads) == 1:
+            seq = channel.append_now(payloads[0], text, now=now)
+            if seq:
+                self.news.moved[channel] = None
+                return Ticket(name, channel.epoch, seq)
         admission = channel.admit(size, len(payloads), now=now)
         if admission is Admission.ROOM:
             if self._durable:
