@@ -1,0 +1,206 @@
+"""Channels: one append in flight a channel, who waits is woken, and a store that says otherwise."""
+
+from dataclasses import replace
+
+import pytest
+
+from gapless.core.channels import Channels, Ticket
+from gapless.core.config import Config
+from gapless.core.errors import TooManyChannels
+from gapless.core.events import Append, Command, ReadHistory
+from gapless.core.store import Appended, AppendRefused, HistoryRead
+from gapless.testing import Checker, Pair
+
+from .by_hand import names, numbered, shown, started, taking
+from .list_store import ListStore
+from .parts import counted
+
+HUB = Config.production("hub")
+
+
+class Shelf:
+    """Channels with a store that is played by hand."""
+
+    def __init__(self, config: Config = HUB, *, durable: bool = True) -> None:
+        self.commands: list[Command] = []
+        self.channels = Channels(
+            config, new_epoch=counted("E"), durable=durable, commands=self.commands
+        )
+
+    def opened(self, name: str = "news", epoch: str = "S1", head: int = 0) -> None:
+        assert self.channels.open(name, now=0.0) is None
+        asked = self.commands.pop()
+        assert isinstance(asked, ReadHistory)
+        self.channels.handle_history(HistoryRead(asked.request, epoch, 1, head), now=0.0)
+
+    def publish(self, *payloads: bytes, name: str = "news") -> Ticket | None:
+        channel = self.channels.find(name)
+        size = sum(map(len, payloads))
+        return self.channels.publish(channel, name, list(payloads), size, False, now=0.0)
+
+    def asked(self) -> Append:
+        command = self.commands.pop(0)
+        assert isinstance(command, Append)
+        return command
+
+
+class TestAppending:
+    def test_a_publish_is_accepted_when_the_store_says_so(self) -> None:
+        shelf = Shelf()
+        shelf.opened()
+        ticket = shelf.publish(b"m1")
+        assert ticket is not None
+        assert ticket.is_pending
+        asked = shelf.asked()
+        assert (asked.epoch, asked.seq, asked.payloads) == ("S1", 1, [b"m1"])
+        shelf.channels.handle_appended(Appended(asked.request, "S1", 1), now=0.0)
+        assert (ticket.epoch, ticket.seq) == ("S1", 1)
+        assert ticket in shelf.channels.news.settled
+
+    def test_one_is_in_flight_and_the_next_waits(self) -> None:
+        shelf = Shelf()
+        shelf.opened()
+        assert shelf.publish(b"m1") is not None
+        assert shelf.publish(b"m2") is None
+        assert "news" in shelf.channels.waiting
+        shelf.channels.handle_appended(Appended(shelf.asked().request, "S1", 1), now=0.0)
+        assert "news" in shelf.channels.news.settled
+        assert shelf.publish(b"m2") is not None
+
+    def test_what_the_store_refuses_is_refused(self) -> None:
+        shelf = Shelf()
+        shelf.opened()
+        ticket = shelf.publish(b"m1")
+        assert ticket is not None
+        refused = AppendRefused(shelf.asked().request, "disk full")
+        shelf.channels.handle_appended(refused, now=0.0)
+        assert (ticket.refused, ticket.position) == ("disk full", None)
+        shelf.channels.handle_appended(refused, now=0.0)
+        assert shelf.publish(b"m2") is not None
+
+    def test_another_nodes_messages_between_are_in_the_store(self) -> None:
+        shelf = Shelf()
+        shelf.opened()
+        shelf.publish(b"m1")
+        shelf.channels.handle_appended(Appended(shelf.asked().request, "S1", 5), now=0.0)
+        channel = shelf.channels.find("news")
+        assert channel is not None
+        assert (channel.head, channel.history.first, channel.first) == (5, 5, 1)
+
+
+class TestAnotherStore:
+    def test_a_number_given_before_means_another_store_and_a_new_epoch(self) -> None:
+        """Design 12; and the store is told of an epoch made here, before the next message."""
+        shelf = Shelf()
+        shelf.opened(head=7)
+        ticket = shelf.publish(b"m8")
+        assert ticket is not None
+        shelf.channels.handle_appended(Appended(shelf.asked().request, "S1", 3), now=0.0)
+        channel = shelf.channels.find("news")
+        assert channel is not None
+        assert (channel.epoch, channel.head) == ("E1", 3)
+        assert (ticket.epoch, ticket.seq) == ("E1", 3)
+        told = shelf.asked()
+        assert (told.epoch, told.payloads, told.publisher) == ("E1", [], None)
+        assert channel in shelf.channels.news.restarted
+        shelf.channels.handle_appended(Appended(told.request, "E1", 4), now=0.0)
+        assert channel.head == 3, "nothing was appended"
+        assert shelf.publish(b"m9") is not None
+
+    def test_an_epoch_the_store_names_is_taken_as_it_is(self) -> None:
+        shelf = Shelf()
+        shelf.opened(head=7)
+        shelf.publish(b"m8")
+        shelf.channels.handle_appended(Appended(shelf.asked().request, "S2", 1), now=0.0)
+        channel = shelf.channels.find("news")
+        assert channel is not None
+        assert (channel.epoch, channel.head, channel.first) == ("S2", 1, 1)
+        assert shelf.commands == []
+
+
+class TestBounds:
+    def test_an_idle_channel_makes_room_for_another(self) -> None:
+        shelf = Shelf(replace(HUB, max_hub_channels=2), durable=False)
+        shelf.channels.open("idle", now=0.0)
+        shelf.publish(b"m1", name="used")
+        assert shelf.channels.open("third", now=0.0) is not None
+        assert shelf.channels.find("idle") is None
+        assert shelf.channels.held_bytes == 2
+        assert len(shelf.channels) == 2
+
+    def test_what_is_configured_used_or_being_opened_stays(self) -> None:
+        shelf = Shelf(replace(HUB, max_hub_channels=1), durable=False)
+        shelf.channels.open("set", now=0.0)
+        shelf.channels.configure("set", patience=5.0)
+        with pytest.raises(TooManyChannels):
+            shelf.channels.open("other", now=0.0)
+        shelf = Shelf(replace(HUB, max_hub_channels=1))
+        assert shelf.channels.open("opening", now=0.0) is None
+        assert shelf.channels.open("opening", now=0.0) is None
+        assert len(shelf.commands) == 1, "asked for once"
+        with pytest.raises(TooManyChannels):
+            shelf.channels.open("other", now=0.0)
+
+    def test_settings_made_before_a_channel_is_opened_hold(self) -> None:
+        shelf = Shelf(durable=False)
+        shelf.channels.configure("news", history_messages=2)
+        for number in range(5):
+            shelf.publish(b"%d" % number)
+        channel = shelf.channels.find("news")
+        assert channel is not None
+        assert len(channel.history) == 2
+
+
+class TestAnswersNobodyWaitsFor:
+    def test_they_change_nothing(self) -> None:
+        shelf = Shelf()
+        shelf.opened()
+        shelf.channels.handle_appended(Appended(999, "S9", 1), now=0.0)
+        shelf.channels.handle_history(HistoryRead(999, "S9", 1, 5), now=0.0)
+        channel = shelf.channels.find("news")
+        assert channel is not None
+        assert (channel.epoch, channel.head) == ("S1", 0)
+
+
+class TestClients:
+    def test_a_refusal_for_now_is_tried_again(self) -> None:
+        """Rule 7, retry-after: the sender rewinds."""
+        store = ListStore()
+        store.refusals.append(("busy", 0.5))
+        pair = Pair(seed=2, store=store)
+        checker = Checker(pair)
+        started(pair)
+        for payload in numbered(1, 3):
+            pair.peer.publish("news", payload)
+        assert pair.run_until(lambda: pair.client.is_settled, timeout=10.0)
+        assert [told.outcome for told in pair.peer.settled("news")] == ["accepted"]
+        assert [payload for payload, _ in store.logs["news"].messages] == numbered(1, 3)
+        checker.finish()
+
+    def test_a_publisher_that_found_no_room_goes_on_when_there_is(self) -> None:
+        pair = Pair(seed=3, hub_config=replace(HUB, history_messages=4, patience=1000.0))
+        checker = Checker(pair, lossless=["news"])
+        started(pair)
+        news = pair.peer.subscribe("news", "earliest")
+        pair.settle()
+        for payload in numbered(1, 12):
+            pair.peer.publish("news", payload)
+        pair.run(5.0)
+        assert not pair.client.is_settled, "the reader has taken nothing"
+        events = [word for more in taking(pair, news, seconds=10.0) for word in shown(more)]
+        assert events == names(1, 12)
+        assert pair.client.is_settled
+        pair.peer.settled("news")
+        checker.finish()
+
+    def test_a_message_larger_than_the_channel_is_refused_alone(self) -> None:
+        pair = Pair(seed=4)
+        pair.hub.configure("news", history_bytes=50)
+        checker = Checker(pair)
+        started(pair)
+        for payload in (b"small", b"x" * 51, b"small too"):
+            pair.peer.publish("news", payload)
+        assert pair.run_until(lambda: pair.client.is_settled, timeout=10.0)
+        told = [(one.first, one.outcome, one.code) for one in pair.peer.settled("news")]
+        assert told == [(1, "accepted", ""), (2, "refused", "too large"), (3, "accepted", "")]
+        checker.finish()
