@@ -186,7 +186,8 @@ class TestClients:
         for payload in numbered(1, 12):
             pair.peer.publish("news", payload)
         pair.run(5.0)
-        assert not pair.client.is_settled, "the reader has taken nothing"
+        held = pair.client.held_bytes
+        assert held > 0, "the reader has taken nothing"
         events = [word for more in taking(pair, news, seconds=10.0) for word in shown(more)]
         assert events == names(1, 12)
         assert pair.client.is_settled

@@ -104,6 +104,7 @@ class TestPublishing:
         ready(desk)
         deadline = desk.hub.next_deadline()
         assert deadline == desk.now + 5.0
+        assert deadline is not None
         desk.now = deadline
         desk.hub.handle_timeout(now=desk.now)
         assert "news" in ready(desk)

@@ -21,7 +21,7 @@ from .frames import Frame, Welcome
 from .greeting import Greeting, Reception
 from .local import LocalReader
 from .position import Since, check_channel, check_since, check_text
-from .reader import Reader
+from .readership import Readership
 from .server import ServerSession
 from .store import Appended, AppendRefused, HistoryRead
 from .timers import Timers
@@ -62,9 +62,7 @@ class Hub:
         self._links: dict[int, ServerSession] = {}
         self._sessions: dict[str, ServerSession] = {}
         self._tokens: Tokens[ServerSession] = Tokens(new_token)
-        self._readers: dict[Channel, dict[Reader, ServerSession]] = {}
-        self._locals: dict[Channel, dict[LocalReader, None]] = {}
-        self._parked: dict[str, dict[ServerSession, None]] = {}
+        self.readership: Readership[ServerSession] = Readership()
         self._ready: dict[object, None] = {}
         self._draining: Ending | None = None
         self._leave_at = float("inf")
@@ -246,19 +244,13 @@ class Hub:
             self.channels.waiting[channel] = None
             return None
         reader = LocalReader(opened, since, now=now)
-        opened.reader_count += 1
-        self._locals.setdefault(opened, {})[reader] = None
+        self.readership.add_local(reader)
         return reader
 
     def unsubscribe(self, reader: LocalReader, *, now: float) -> None:
         """Stop reading. Harmless if called twice."""
         now = self._clamp(now)
-        readers = self._locals.get(reader.channel, {})
-        if reader in readers:
-            del readers[reader]
-            if not readers:
-                del self._locals[reader.channel]
-            reader.channel.reader_count -= 1
+        if self.readership.remove_local(reader):
             reader.leave()
             self.room_made(reader.channel, now)
 
@@ -341,23 +333,6 @@ class Hub:
     def new_epoch(self) -> str:
         """Make the name of an epoch: 16 hex digits."""
         return hashlib.sha256(self._new_token().encode()).hexdigest()[:16]
-
-    def add_reader(self, session: ServerSession, reader: Reader) -> None:
-        """Wake a session when the head of its reader's channel moves."""
-        reader.channel.reader_count += 1
-        self._readers.setdefault(reader.channel, {})[reader] = session
-
-    def remove_reader(self, reader: Reader) -> None:
-        """Wake it no more."""
-        readers = self._readers.get(reader.channel, {})
-        if readers.pop(reader, None) is not None:
-            reader.channel.reader_count -= 1
-            if not readers:
-                del self._readers[reader.channel]
-
-    def park(self, session: ServerSession, name: str) -> None:
-        """Tell a session when the store has opened a channel."""
-        self._parked.setdefault(name, {})[session] = None
 
     def room_made(self, channel: Channel, now: float) -> None:
         """A pin moved or time passed: who waits for room is served."""
@@ -471,14 +446,14 @@ class Hub:
             self._pass_on_restarted(news.restarted.popitem()[0])
         while news.moved:
             channel = news.moved.popitem()[0]
-            for reader, session in self._readers.get(channel, {}).items():
+            for reader, session in self.readership.readers(channel).items():
                 session.head_moved(reader)
             self._wake_locals(channel)
             if channel.settings.history_age is not None:
                 self._watch(channel)
         while news.fetched:
             fetched = news.fetched.popitem()[0]
-            reading = self._readers.get(fetched.channel, {}).get(fetched)
+            reading = self.readership.readers(fetched.channel).get(fetched)
             if reading is not None:
                 reading.head_moved(fetched)
         while news.touched:
@@ -493,17 +468,17 @@ class Hub:
             news.settled.clear()
 
     def _pass_on_opened(self, name: str) -> None:
-        for session in self._parked.pop(name, {}):
+        for session in self.readership.take_parked(name):
             session.channel_opened(name, self._now)
             self._follow_up(session)
 
     def _pass_on_restarted(self, channel: Channel) -> None:
-        for reader, session in list(self._readers.get(channel, {}).items()):
+        for reader, session in list(self.readership.readers(channel).items()):
             session.start_over(reader)
         self._wake_locals(channel)
 
     def _wake_locals(self, channel: Channel) -> None:
-        for reader in self._locals.get(channel, {}):
+        for reader in self.readership.locals(channel):
             self._ready[reader] = None
 
     def _cut_all(self, ending: Ending) -> None:

@@ -32,6 +32,7 @@ from .lane import Inbound, Lane, Outbound
 from .link import Link
 from .position import ME, channel_fault
 from .reader import Reader, ReaderPhase
+from .readership import Readership
 from .session import Session
 from .states import SessionState, SessionTrigger
 from .violation import Violation
@@ -41,21 +42,10 @@ class Owner(Protocol):
     """What a server's session needs of its hub."""
 
     channels: Channels
+    readership: "Readership[ServerSession]"
 
     def new_epoch(self) -> str:
         """Make the name of an epoch."""
-        ...
-
-    def add_reader(self, session: "ServerSession", reader: Reader) -> None:
-        """Wake a session when the channel's head moves."""
-        ...
-
-    def remove_reader(self, reader: Reader) -> None:
-        """Wake it no more."""
-        ...
-
-    def park(self, session: "ServerSession", name: str) -> None:
-        """Say when the store has opened a channel."""
         ...
 
     def room_made(self, channel: Channel, now: float) -> None:
@@ -215,7 +205,7 @@ class ServerSession(Session):
             return
         if channel is None:
             self._parked[name] = frame
-            self._hub.park(self, name)
+            self._hub.readership.park(self, name)
             return
         reader = Reader(
             channel,
@@ -225,7 +215,7 @@ class ServerSession(Session):
             max_message=self._peer_max_message,
         )
         self._readers[frame.channel] = reader
-        self._hub.add_reader(self, reader)
+        self._hub.readership.add(reader, self)
         self._touch(reader)
 
     def _subscribe_fault(self, frame: Subscribe) -> str | None:
@@ -342,4 +332,4 @@ class ServerSession(Session):
             del self._outbound[reader.channel.id]
         self._speaking.pop(reader, None)
         self._sending.pop(reader, None)
-        self._hub.remove_reader(reader)
+        self._hub.readership.remove(reader)
