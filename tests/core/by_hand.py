@@ -11,12 +11,23 @@ from gapless.core.authorize import Verifier, allow_anyone
 from gapless.core.client import ClientSession
 from gapless.core.closing import Ending
 from gapless.core.config import Config
-from gapless.core.events import ChannelEvent, CloseLink, Command, Lost, Message, OpenLink, Reset
+from gapless.core.events import (
+    Append,
+    ChannelEvent,
+    CloseLink,
+    Command,
+    Lost,
+    Message,
+    OpenLink,
+    ReadHistory,
+    Reset,
+)
 from gapless.core.frames import Close, Frame, Hello, Welcome
 from gapless.core.hub import Hub
 from gapless.core.subscription import Subscription
 from gapless.testing import Line, Observer, Pair, Peer
 
+from .list_store import ListStore
 from .parts import LOST, counted
 
 WELCOME = Welcome("@s", "token-2", False, 30_000, 120_000, 1024 * 1024, 128)
@@ -234,3 +245,47 @@ def taken_until(
         if last in events:
             return events
     raise AssertionError(f"{last} never came: {events}")
+
+
+class DurableHubByHand(HubByHand):
+    """A real hub with a store behind it, which answers when the test lets it."""
+
+    def __init__(
+        self, *, config: Config | None = None, verify: Verifier | None = allow_anyone
+    ) -> None:
+        super().__init__(config=config, verify=verify)
+        self.store = ListStore()
+        self.hub = Hub(
+            self.hub.config,
+            rng=Random(1),
+            new_token=counted("token-"),
+            verify=verify,
+            durable=True,
+        )
+
+    def asked(self) -> list[Append | ReadHistory]:
+        """What the hub has asked of the store since it was last looked at."""
+        new: list[Command] = list(iter(self.hub.poll_command, None))
+        self.commands += new
+        return [command for command in new if isinstance(command, Append | ReadHistory)]
+
+    def answer(self, *asked: Append | ReadHistory) -> None:
+        """Let the store answer."""
+        for command in asked:
+            if isinstance(command, Append):
+                self.hub.handle_appended(self.store.append(command), now=self.now)
+            else:
+                self.hub.handle_history(self.store.read_history(command), now=self.now)
+
+    def serve(self) -> None:
+        """Let the store answer all it is asked, and what it is asked then."""
+        while asked := self.asked():
+            self.answer(*asked)
+
+    def fill(self, channel: str, *payloads: bytes) -> None:
+        """Publish, one after the other, and have the store take each."""
+        for payload in payloads:
+            if self.hub.publish(channel, payload, now=self.now) is None:
+                self.serve()
+                assert self.hub.publish(channel, payload, now=self.now) is not None
+            self.serve()

@@ -4,14 +4,26 @@ from dataclasses import replace
 
 import pytest
 
+from gapless.core.authorize import allow_anyone_unpinned
+from gapless.core.channel import Channel
 from gapless.core.channels import Channels, Ticket
 from gapless.core.config import Config
 from gapless.core.errors import TooManyChannels
 from gapless.core.events import Append, Command, ReadHistory
+from gapless.core.frames import (
+    Data,
+    Ended,
+    Recovered,
+    StartedOver,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+)
+from gapless.core.position import Position
 from gapless.core.store import Appended, AppendRefused, HistoryRead
 from gapless.testing import Checker, Pair
 
-from .by_hand import names, numbered, shown, started, taking
+from .by_hand import DurableHubByHand, names, numbered, shown, started, taking
 from .list_store import ListStore
 from .parts import counted
 
@@ -116,6 +128,76 @@ class TestAnotherStore:
         assert channel is not None
         assert (channel.epoch, channel.head, channel.first) == ("S2", 1, 1)
         assert shelf.commands == []
+
+
+class Behind(DurableHubByHand):
+    """A reader that has asked the store for `m1`…, which this hub's history no longer holds."""
+
+    def __init__(self) -> None:
+        config = replace(HUB, history_messages=4)
+        super().__init__(config=config, verify=allow_anyone_unpinned)
+        self.fill("news", *numbered(1, 10))
+        self.greet(1, None, Subscribe(1, "news", "earliest", 1 << 20))
+        (answer,) = self.hear(1)
+        assert isinstance(answer, Subscribed)
+        assert answer.outcome == Recovered(10)
+        self.reads = self.asked()
+        assert len(self.reads) == 1
+
+    @property
+    def channel(self) -> Channel:
+        found = self.hub.channels.find("news")
+        assert found is not None
+        return found
+
+
+class TestReading:
+    def test_rule_6_what_the_history_lacks_comes_from_the_store(self) -> None:
+        desk = Behind()
+        desk.answer(*desk.reads)
+        (data,) = desk.hear(1)
+        assert isinstance(data, Data)
+        assert data.payloads == numbered(1, 10)
+
+    def test_a_read_shows_that_the_store_fell_back(self) -> None:
+        """P2, I15: its readers start over in a new epoch, of which the store is told."""
+        desk = Behind()
+        desk.store.fall_back("news", 7)
+        desk.answer(*desk.reads)
+        assert desk.channel.head == 3
+        assert desk.channel.epoch != desk.store.logs["news"].epoch
+        (ended,) = desk.hear(1)
+        assert isinstance(ended, Ended)
+        assert (ended.reason, ended.again) == ("epoch", True)
+        (told,) = desk.asked()
+        assert isinstance(told, Append)
+        assert (told.epoch, told.payloads) == (desk.channel.epoch, [])
+        desk.answer(told)
+        assert desk.store.logs["news"].epoch == desk.channel.epoch
+        desk.say(1, Subscribe(2, "news", Position("stored-1", 8), 1 << 20))
+        (answer,) = desk.hear(1)
+        assert isinstance(answer, Subscribed)
+        assert (answer.outcome, answer.next_seq) == (StartedOver("epoch"), 1)
+
+    def test_an_answer_from_before_a_new_epoch_says_nothing_about_it(self) -> None:
+        desk = Behind()
+        desk.store.fall_back("news", 7)
+        desk.fill("news", b"m4 again")
+        epoch = desk.channel.epoch
+        assert epoch == desk.store.logs["news"].epoch != "stored-1"
+        desk.hub.handle_history(
+            HistoryRead(desk.reads[0].request, "stored-1", 1, 10, tuple(numbered(1, 4))),
+            now=desk.now,
+        )
+        assert [type(frame) for frame in desk.hear(1)] == [Ended]
+        assert (desk.channel.epoch, desk.channel.head) == (epoch, 4)
+
+    def test_an_answer_whose_reader_has_left_goes_nowhere(self) -> None:
+        desk = Behind()
+        desk.say(1, Unsubscribe(1))
+        desk.answer(*desk.reads)
+        assert [type(frame) for frame in desk.hear(1)] == [Ended]
+        assert desk.asked() == []
 
 
 class TestBounds:

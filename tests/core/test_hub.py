@@ -29,10 +29,11 @@ from gapless.core.frames import (
     Refused,
     Subscribe,
     Subscribed,
+    Welcome,
 )
 from gapless.core.local import LocalReader
 
-from .by_hand import HubByHand
+from .by_hand import DurableHubByHand, HubByHand
 
 HUB = Config.production("hub")
 PAYLOAD = b"m1"
@@ -138,6 +139,19 @@ class TestReading:
         assert isinstance(event, Message)
         assert event.payload == PAYLOAD
 
+    def test_it_waits_until_the_store_has_opened_the_channel(self) -> None:
+        desk = DurableHubByHand()
+        assert desk.hub.subscribe("news", now=desk.now) is None
+        assert ready(desk) == []
+        desk.serve()
+        assert ready(desk) == ["news"], "ask again"
+        reader = desk.hub.subscribe("news", now=desk.now)
+        assert reader is not None
+        assert isinstance(desk.hub.next_message(reader, now=desk.now), CaughtUp)
+        assert reader.position.epoch == desk.store.logs["news"].epoch
+        desk.fill("news", PAYLOAD)
+        assert reader in ready(desk)
+
     def test_misuse_raises(self) -> None:
         desk = HubByHand()
         with pytest.raises(InvalidPosition):
@@ -200,6 +214,28 @@ class TestVerdicts:
         assert bob.session != ann.session
         assert desk.hear(1) == [], "ann's link is untouched"
 
+    def test_i13_a_verdict_for_an_older_link_fences_no_younger_one(self) -> None:
+        """Newest link wins at the verdict, in whatever order the verdicts come."""
+        desk = HubByHand(verify=None)
+        desk.open(1)
+        desk.say(1, Hello(1, None, "ann", 1024))
+        desk.hub.handle_authorized(1, Grant("ann"), now=desk.now)
+        (welcome,) = desk.hear(1)
+        assert isinstance(welcome, Welcome)
+        desk.lose(1)
+        for link in (2, 3):
+            desk.open(link)
+            desk.say(link, Hello(1, welcome.token, "ann", 1024))
+        for link in (3, 2):
+            desk.hub.handle_authorized(link, Grant("ann"), now=desk.now)
+        (close,) = desk.hear(2)
+        assert isinstance(close, Close)
+        assert close.code == Code.FENCED
+        (again,) = desk.hear(3)
+        assert isinstance(again, Welcome)
+        assert again.resumed
+        assert 3 not in desk.endings()
+
 
 class TestLeases:
     def test_a_session_without_a_link_is_forgotten_after_its_lease(self) -> None:
@@ -222,6 +258,28 @@ class TestLeases:
         assert desk.hub.sessions == []
         with pytest.raises(InvalidChannel):
             desk.hub.publish(mine.session, b"late", now=desk.now)
+
+    def test_a_client_that_closes_its_link_for_another_reason_keeps_its_session(self) -> None:
+        desk = HubByHand()
+        token = desk.greet(1).token
+        desk.say(1, Close(Code.GOING_AWAY, "the laptop sleeps", None))
+        assert len(desk.hub.sessions) == 1
+        assert desk.hub.links == 0
+        assert desk.greet(2, token).resumed
+
+
+class TestOutput:
+    def test_news_of_a_channel_is_output_until_it_is_passed_on(self) -> None:
+        desk = HubByHand()
+        desk.greet(1, None, Subscribe(1, "news", "latest", 1 << 20))
+        desk.hear(1)
+        shown = [desk.hub.has_output]
+        desk.hub.publish("news", PAYLOAD, now=desk.now)
+        desk.hub.publish("news", PAYLOAD, now=desk.now)
+        shown.append(desk.hub.has_output)
+        assert desk.hub.next_writable() == 1
+        assert desk.hub.next_writable() is None, "it is named once, for two messages"
+        assert [*shown, desk.hub.has_output] == [False, True, False]
 
 
 class TestAge:

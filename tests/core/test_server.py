@@ -25,7 +25,7 @@ from gapless.core.frames import (
 )
 from gapless.testing import Checker, Pair
 
-from .by_hand import HubByHand, names, numbered, shown, started, taking
+from .by_hand import DurableHubByHand, HubByHand, names, numbered, shown, started, taking
 from .list_store import ListStore
 
 HUB = Config.production("hub")
@@ -88,6 +88,20 @@ class TestSubscribing:
         (data,) = desk.hear(1)
         assert isinstance(data, Data)
         assert data.id != ended.id
+
+    def test_p7_one_that_leaves_takes_nothing_from_another_reader(self) -> None:
+        desk = HubByHand()
+        for link in (1, 2):
+            desk.greet(link, None, ask(1))
+            assert answers(desk.hear(link)) == [(1, "given")]
+        desk.say(1, Unsubscribe(1))
+        desk.hear(1)
+        desk.hub.publish("news", b"m1", now=desk.now)
+        assert desk.hear(1) == []
+        assert [type(frame) for frame in desk.hear(2)] == [Data]
+        channel = desk.hub.channels.find("news")
+        assert channel is not None
+        assert channel.reader_count == 1
 
     def test_an_unsubscribe_before_the_answer_leaves_nothing(self) -> None:
         desk = HubByHand(config=replace(HUB, history_messages=1, patience=1000.0))
@@ -217,6 +231,13 @@ class TestStores:
         assert channel is not None
         assert channel.reader_count == 0
 
+    def test_of_several_that_wait_the_one_named_leaves(self) -> None:
+        desk = DurableHubByHand()
+        desk.greet(1)
+        desk.say(1, ask(1, "a"), ask(2, "b"), ask(3, "c"), Unsubscribe(2))
+        desk.serve()
+        assert sorted(answers(desk.hear(1))) == [(1, "given"), (3, "given")]
+
     def test_one_whose_link_is_gone_asks_again_on_the_next(self) -> None:
         pair = Pair(seed=1, store=ListStore(), store_delay=(0.5, 0.5))
         checker = Checker(pair)
@@ -231,3 +252,45 @@ class TestStores:
         events = [word for more in taking(pair, news, seconds=5.0) for word in shown(more)]
         assert events == names(1, 3)
         checker.finish()
+
+    def test_one_that_waits_for_its_answer_is_told_of_a_new_epoch_by_that(self) -> None:
+        """The epoch ends while `subscribed` is still to be built: no `ended` goes before it."""
+        desk = DurableHubByHand()
+        desk.fill("news", b"m1", b"m2", b"m3")
+        desk.store.fall_back("news", 2)
+        desk.greet(1, None, ask(1))
+        desk.fill("news", b"m2 again")
+        channel = desk.hub.channels.find("news")
+        assert channel is not None
+        heard = desk.hear(1)
+        assert [type(frame) for frame in heard] == [Subscribed, Data]
+        answer, data = heard
+        assert isinstance(answer, Subscribed)
+        assert isinstance(data, Data)
+        assert (answer.epoch, answer.head) == (channel.epoch, 2)
+        assert data.payloads == [b"m2 again"]
+
+    def test_a_client_that_left_is_told_nothing_of_what_the_store_took(self) -> None:
+        desk = DurableHubByHand()
+        desk.fill("news", b"m1")
+        desk.greet(1)
+        desk.say(1, Offer(1, "news", None, 1))
+        assert isinstance(desk.hear(1)[-1], Offered)
+        desk.say(1, Data(1, 1, [b"m2"], False))
+        asked = desk.asked()
+        assert len(asked) == 1
+        desk.say(1, Close(Code.DONE, "", None))
+        desk.answer(*asked)
+        assert desk.hear(1) == []
+        assert desk.hub.sessions == []
+        assert desk.entries("news") == [b"m1", b"m2"], "it was on its way"
+
+    def test_a_publisher_that_leaves_keeps_nobody_else_from_waiting(self) -> None:
+        desk = DurableHubByHand()
+        for link in (1, 2):
+            desk.greet(link)
+            desk.say(link, Offer(1, "news", None, 1))
+        desk.say(1, Close(Code.DONE, "", None))
+        desk.serve()
+        assert desk.hear(1) == []
+        assert [type(frame) for frame in desk.hear(2)] == [Offered]

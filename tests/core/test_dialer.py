@@ -1,0 +1,261 @@
+"""Dialer: keeps a client's session on a link, from the first try to the end (rules 1, 8, 9)."""
+
+from dataclasses import replace
+
+import pytest
+
+from gapless.core.closing import CLOSE_CLASSES, CloseClass, Code, Ending
+from gapless.core.config import Config
+from gapless.core.errors import InvalidState
+from gapless.core.events import Closed, CloseLink, LinkDown, LinkUp, OpenLink
+from gapless.core.frames import Close, Frame, Goaway, Hello, Offer, Subscribe, Welcome
+from gapless.core.states import SessionState
+
+from .by_hand import WELCOME, ClientByHand
+from .parts import LOST
+
+
+def code(frames: list[Frame]) -> int | None:
+    return next((frame.code for frame in frames if isinstance(frame, Close)), None)
+
+
+def dials(desk: ClientByHand) -> list[int]:
+    return [command.link for command in desk.polled() if isinstance(command, OpenLink)]
+
+
+class TestStarting:
+    def test_the_first_link_is_asked_for_and_hello_is_said(self) -> None:
+        desk = ClientByHand()
+        (hello,) = desk.dial()
+        assert hello == Hello(1, None, None, desk.client.config.max_message)
+        assert desk.client.state is SessionState.DOWN
+        desk.say(WELCOME)
+        assert (desk.client.state, desk.client.link) == (SessionState.UP, desk.link)
+        assert desk.client.token == WELCOME.token
+        assert WELCOME.token not in repr(WELCOME)
+
+    def test_a_session_is_started_once(self) -> None:
+        desk = ClientByHand()
+        desk.connect()
+        with pytest.raises(InvalidState, match="start it once"):
+            desk.client.start(now=desk.now)
+
+    def test_subscribes_ride_behind_hello_as_far_as_48_kib_go(self) -> None:
+        """Rule 1; the rest follows the welcome."""
+        desk = ClientByHand(config=replace(Config(), max_channels=128))
+        for number in range(128):
+            desk.client.subscribe(f"{number:03}".ljust(255, "x"), now=desk.now)
+        early = [frame for frame in desk.dial() if isinstance(frame, Subscribe)]
+        assert 70 < len(early) < 128
+        desk.say(WELCOME)
+        late = [frame for frame in desk.hear() if isinstance(frame, Subscribe)]
+        assert len(early) + len(late) == 128
+
+    def test_an_offer_waits_for_the_welcome(self) -> None:
+        desk = ClientByHand()
+        desk.client.publish("news", b"m1", False, now=desk.now)
+        assert [type(frame) for frame in desk.dial()] == [Hello]
+        desk.say(WELCOME)
+        assert [type(frame) for frame in desk.hear()] == [Offer]
+
+
+class TestVerdicts:
+    @pytest.mark.parametrize("token", ["", "x" * 513])
+    def test_a_welcome_without_a_usable_token_is_a_violation(self, token: str) -> None:
+        desk = ClientByHand()
+        desk.dial()
+        desk.say(replace(WELCOME, token=token))
+        assert code(desk.hear()) == Code.VIOLATION
+        assert desk.client.token is None
+
+    def test_a_second_welcome_is_a_violation(self) -> None:
+        desk = ClientByHand()
+        desk.connect()
+        desk.say(WELCOME)
+        assert code(desk.hear()) == Code.VIOLATION
+
+    def test_a_goaway_before_the_welcome_is_a_violation(self) -> None:
+        desk = ClientByHand()
+        desk.dial()
+        desk.say(Goaway(0, 0))
+        assert code(desk.hear()) == Code.VIOLATION
+
+    def test_the_token_shown_is_the_one_said_last(self) -> None:
+        desk = ClientByHand()
+        desk.connect()
+        desk.say(Close(Code.RESTART, "", None))
+        (hello, *_) = desk.dial()
+        assert isinstance(hello, Hello)
+        assert hello.token == WELCOME.token
+        assert WELCOME.token not in repr(hello)
+
+
+class TestLosing:
+    def test_a_lost_link_is_told_with_the_time_of_the_next_try(self) -> None:
+        desk = ClientByHand()
+        desk.connect()
+        up = desk.client.next_event()
+        assert isinstance(up, LinkUp)
+        assert not up.resumed
+        desk.lose()
+        down = desk.client.next_event()
+        assert isinstance(down, LinkDown)
+        assert down.ending == LOST
+        assert down.retry_at == desk.client.next_deadline()
+
+    def test_events_of_a_kind_that_nobody_took_are_one_with_a_count(self) -> None:
+        desk = ClientByHand()
+        for _ in range(3):
+            desk.connect()
+            desk.lose()
+        events = list(iter(desk.client.next_event, None))
+        assert [(type(event), event.count) for event in events] == [(LinkUp, 3), (LinkDown, 3)]
+
+    def test_the_network_is_back_means_try_now(self) -> None:
+        desk = ClientByHand()
+        desk.connect()
+        desk.client.handle_network_back(now=desk.now)
+        assert dials(desk) == [], "it has a link"
+        desk.lose()
+        desk.client.handle_network_back(now=desk.now)
+        assert dials(desk) == [2]
+        desk.client.handle_network_back(now=desk.now)
+        assert dials(desk) == [], "it is dialling"
+
+    def test_a_middlebox_that_closes_with_1000_ends_no_session(self) -> None:
+        desk = ClientByHand()
+        desk.connect()
+        desk.client.handle_link_lost(desk.link, Ending(Code.DONE, ""), now=desk.now)
+        assert desk.client.state is SessionState.DOWN
+        assert desk.client.ending is None
+
+    def test_a_connect_that_hangs_is_given_up_and_tried_again(self) -> None:
+        desk = ClientByHand()
+        desk.client.start(now=desk.now)
+        assert dials(desk) == [1]
+        desk.now += desk.client.config.connect_timeout
+        desk.client.handle_timeout(now=desk.now)
+        assert [command for command in desk.polled() if isinstance(command, CloseLink)]
+        down = desk.client.next_event()
+        assert isinstance(down, LinkDown)
+        assert down.ending.code == Code.TIMEOUT
+
+    def test_a_driver_that_never_polled_is_not_told_of_links_long_gone(self) -> None:
+        """Design 4.6: forgetting to drain piles nothing up."""
+        desk = ClientByHand()
+        desk.client.start(now=desk.now)
+        for _ in range(50):
+            deadline = desk.client.next_deadline()
+            assert deadline is not None
+            desk.now = deadline
+            desk.client.handle_timeout(now=desk.now)
+        assert len(desk.polled()) <= 1
+
+    def test_a_close_of_class_new_session_forgets_the_token(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The table is data: an embedder's own code may mean it."""
+        monkeypatch.setattr(
+            "gapless.core.closing.CLOSE_CLASSES",
+            {**CLOSE_CLASSES, 4900: CloseClass.NEW_SESSION},
+        )
+        desk = ClientByHand()
+        desk.connect()
+        desk.say(Close(4900, "forget it", None))
+        (hello, *_) = desk.dial()
+        assert isinstance(hello, Hello)
+        assert hello.token is None
+
+    def test_a_final_code_ends_the_session(self) -> None:
+        desk = ClientByHand()
+        desk.connect()
+        list(iter(desk.client.next_event, None))
+        desk.say(Close(Code.VERSION, "too old", None))
+        (closed,) = iter(desk.client.next_event, None)
+        assert isinstance(closed, Closed)
+        assert closed.ending.reason == "too old"
+        assert desk.client.next_deadline() is None
+        desk.client.handle_network_back(now=desk.now)
+        assert dials(desk) == []
+
+
+class TestMoving:
+    def test_a_move_that_fails_keeps_the_old_link_and_is_tried_again(self) -> None:
+        desk = ClientByHand()
+        desk.connect()
+        old = desk.link
+        desk.say(Goaway(5000, 1000))
+        desk.dial()
+        assert desk.link != old
+        desk.lose()
+        assert desk.client.link == old
+        desk.dial()
+        desk.say(Welcome("@s", "new token", True, 1, 1000, 1 << 20, 128))
+        assert desk.client.link == desk.link
+        assert desk.client.resumes == 1
+
+    def test_a_goaway_while_it_dials_or_leaves_changes_nothing(self) -> None:
+        desk = ClientByHand()
+        desk.connect()
+        old = desk.link
+        desk.say(Goaway(5000, 0))
+        desk.dial()
+        new, desk.link = desk.link, old
+        desk.say(Goaway(0, 0))
+        assert dials(desk) == []
+        desk.link = new
+        desk.client.publish("news", b"m1", False, now=desk.now)
+        desk.client.close(now=desk.now)
+        desk.say(WELCOME)
+        desk.say(Goaway(0, 0))
+        assert desk.client.state is SessionState.LEAVING
+        assert dials(desk) == []
+
+
+class TestClosing:
+    def test_one_that_was_never_started_is_just_over(self) -> None:
+        desk = ClientByHand()
+        desk.client.close(now=desk.now)
+        assert desk.client.state is SessionState.CLOSED
+        assert desk.polled() == []
+
+    def test_it_says_so_on_its_link_and_twice_is_once(self) -> None:
+        desk = ClientByHand()
+        desk.connect()
+        desk.client.close(now=desk.now)
+        desk.client.close(now=desk.now)
+        assert code(desk.hear()) == Code.DONE
+        assert [ending.code for ending in desk.endings()] == [Code.DONE]
+
+    def test_i20_nothing_happens_afterwards(self) -> None:
+        desk = ClientByHand()
+        desk.connect()
+        desk.client.close(now=desk.now)
+        list(iter(desk.client.next_event, None))
+        desk.hear()
+        desk.polled()
+        desk.say(WELCOME, Goaway(0, 0))
+        desk.lose()
+        desk.client.handle_timeout(now=desk.now + 1e6)
+        assert desk.client.next_event() is None
+        assert desk.polled() == []
+        assert desk.client.next_deadline() is None
+
+    def test_what_is_published_is_waited_for_until_the_timeout(self) -> None:
+        desk = ClientByHand()
+        desk.connect()
+        desk.client.publish("news", b"m1", False, now=desk.now)
+        desk.client.close(now=desk.now, timeout=5.0)
+        assert desk.client.state is SessionState.LEAVING
+        desk.now += 5.0
+        desk.client.handle_timeout(now=desk.now)
+        assert desk.client.state is SessionState.CLOSED
+        (told,) = iter(lambda: desk.client.next_settled("news"), None)
+        assert told.outcome == "unsent"
+
+    def test_while_it_dials_the_try_is_taken_back(self) -> None:
+        desk = ClientByHand()
+        desk.client.start(now=desk.now)
+        assert dials(desk) == [1]
+        desk.client.close(now=desk.now, timeout=0.0)
+        assert [type(command) for command in desk.polled()] == [CloseLink]
