@@ -21,6 +21,7 @@ from gapless.core.events import (
     OpenLink,
     ReadHistory,
     Reset,
+    SessionEvent,
 )
 from gapless.core.frames import Close, Frame, Hello, Welcome
 from gapless.core.hub import Hub
@@ -145,6 +146,13 @@ class ClientByHand:
         """Take all that is there."""
         client = self.client
         return list(iter(lambda: client.next_message(subscription, now=self.now), None))
+
+    def events(self) -> list[SessionEvent]:
+        """Take what happened to the session."""
+        events: list[SessionEvent] = []
+        while (event := self.client.next_event()) is not None:
+            events.append(event)
+        return events
 
     def polled(self) -> list[Command]:
         new: list[Command] = list(iter(self.client.poll_command, None))

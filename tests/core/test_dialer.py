@@ -108,7 +108,7 @@ class TestLosing:
         for _ in range(3):
             desk.connect()
             desk.lose()
-        events = list(iter(desk.client.next_event, None))
+        events = desk.events()
         assert [(type(event), event.count) for event in events] == [(LinkUp, 3), (LinkDown, 3)]
 
     def test_the_network_is_back_means_try_now(self) -> None:
@@ -246,10 +246,11 @@ class TestClosing:
         desk.connect()
         desk.client.publish("news", b"m1", False, now=desk.now)
         desk.client.close(now=desk.now, timeout=5.0)
-        assert desk.client.state is SessionState.LEAVING
+        states = [desk.client.state]
         desk.now += 5.0
         desk.client.handle_timeout(now=desk.now)
-        assert desk.client.state is SessionState.CLOSED
+        states.append(desk.client.state)
+        assert states == [SessionState.LEAVING, SessionState.CLOSED]
         (told,) = iter(lambda: desk.client.next_settled("news"), None)
         assert told.outcome == "unsent"
 
