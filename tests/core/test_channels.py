@@ -7,23 +7,28 @@ import pytest
 from gapless.core.authorize import allow_anyone_unpinned
 from gapless.core.channel import Channel
 from gapless.core.channels import Channels, Ticket
+from gapless.core.closing import Code
 from gapless.core.config import Config
-from gapless.core.errors import TooManyChannels
-from gapless.core.events import Append, Command, ReadHistory
+from gapless.core.errors import InvalidChannel, TooManyChannels
+from gapless.core.events import Append, Command, Message, ReadHistory
 from gapless.core.frames import (
+    Close,
     Data,
     Ended,
+    Offer,
     Recovered,
+    Refused,
     StartedOver,
     Subscribe,
     Subscribed,
     Unsubscribe,
 )
 from gapless.core.position import Position
+from gapless.core.reader import Reader
 from gapless.core.store import Appended, AppendRefused, HistoryRead
 from gapless.testing import Checker, Pair
 
-from .by_hand import DurableHubByHand, names, numbered, shown, started, taking
+from .by_hand import DurableHubByHand, HubByHand, names, numbered, shown, started, taking
 from .list_store import ListStore
 from .parts import counted
 
@@ -49,6 +54,11 @@ class Shelf:
         channel = self.channels.find(name)
         size = sum(map(len, payloads))
         return self.channels.publish(channel, name, list(payloads), size, False, now=0.0)
+
+    def channel(self) -> Channel:
+        channel = self.channels.find("news")
+        assert channel is not None
+        return channel
 
     def asked(self) -> Append:
         command = self.commands.pop(0)
@@ -287,3 +297,85 @@ class TestClients:
         told = [(one.first, one.outcome, one.code) for one in pair.peer.settled("news")]
         assert told == [(1, "accepted", ""), (2, "refused", "too large"), (3, "accepted", "")]
         checker.finish()
+
+
+class TestWhoWaits:
+    def test_p4_a_busy_client_keeps_no_other_out(self) -> None:
+        """The history is full and pinned: a message taken makes room for one, for each in turn."""
+        desk = HubByHand(config=replace(HUB, history_messages=4, patience=1000.0))
+        reader = desk.hub.subscribe("news", "earliest", now=desk.now)
+        assert reader is not None
+        for link in (1, 2):
+            desk.greet(link)
+            desk.say(link, Offer(1, "news", None, 1))
+            desk.hear(link)
+        desk.say(1, Data(1, 1, [b"busy"] * 100, False))
+        desk.say(2, Data(1, 1, [b"shy"] * 3, False))
+        taken: list[bytes] = []
+        while len(taken) < 20:
+            event = desk.hub.next_message(reader, now=desk.now)
+            if isinstance(event, Message):
+                taken.append(event.payload)
+        assert taken.count(b"shy") == 3
+
+    def test_p7_a_name_of_ours_is_not_made_by_offering_it(self) -> None:
+        desk = HubByHand()
+        desk.greet(1)
+        desk.say(1, Offer(1, "@ghost", None, 1))
+        desk.hear(1)
+        desk.say(1, Data(1, 1, [b"m1", b"m2"], False))
+        refused = [frame for frame in desk.hear(1) if isinstance(frame, Refused)]
+        assert [(frame.first, frame.last, frame.code) for frame in refused] == [(1, 2, "forbidden")]
+        with pytest.raises(InvalidChannel):
+            desk.hub.publish("@ghost", b"m", now=desk.now)
+
+    def test_a_publish_for_a_session_that_ends_is_woken_and_told(self) -> None:
+        desk = HubByHand(config=replace(HUB, history_messages=1, patience=1000.0))
+        mine = desk.greet(1).session
+        assert desk.hub.subscribe(mine, "earliest", now=desk.now) is not None
+        desk.hub.publish(mine, b"m1", now=desk.now)
+        assert desk.hub.publish(mine, b"m2", now=desk.now) is None
+        desk.say(1, Close(Code.DONE, "", None))
+        assert mine in list(iter(desk.hub.next_ready, None))
+        with pytest.raises(InvalidChannel):
+            desk.hub.publish(mine, b"m2", now=desk.now)
+
+
+class TestEpochsThatWereLeft:
+    def test_i15_one_never_comes_back_with_an_answer_that_was_on_its_way(self) -> None:
+        """P2: its numbers would be given to other messages, and nobody told."""
+        shelf = Shelf()
+        shelf.opened(head=10)
+        reader = Reader(
+            shelf.channel(),
+            "ann",
+            Subscribe(1, "news", Position("S1", 2), 1 << 20),
+            pins=False,
+            max_message=1 << 20,
+        )
+        reader.next_control(now=0.0)
+        after = reader.next_read()
+        assert after == 2
+        shelf.channels.read(reader, after, now=0.0)
+        read = shelf.commands.pop(0)
+        assert isinstance(read, ReadHistory)
+        ticket = shelf.publish(b"m11")
+        asked = shelf.asked()
+        shelf.channels.handle_history(HistoryRead(read.request, "S1", 1, 5), now=0.0)
+        assert (shelf.channel().epoch, shelf.channel().head) == ("E1", 5)
+        assert shelf.commands == [], "an append is in flight: the store is told after it"
+        shelf.channels.handle_appended(Appended(asked.request, "S1", 6), now=0.0)
+        assert (shelf.channel().epoch, shelf.channel().head) == ("E1", 6)
+        assert ticket is not None
+        assert (ticket.epoch, ticket.seq) == ("E1", 6)
+        told = shelf.asked()
+        assert (told.epoch, told.seq, told.payloads) == ("E1", 7, [])
+
+    def test_a_note_that_is_refused_harms_nobody(self) -> None:
+        shelf = Shelf()
+        shelf.opened(head=7)
+        shelf.publish(b"m8")
+        shelf.channels.handle_appended(Appended(shelf.asked().request, "S1", 3), now=0.0)
+        shelf.channels.handle_appended(AppendRefused(shelf.asked().request, "busy"), now=0.0)
+        assert shelf.publish(b"m9") is not None
+        assert shelf.asked().epoch == "E1", "the next append carries it"

@@ -107,7 +107,7 @@ class TestGreeting:
         assert greeting.link.next_control(now=100.0) == Pong(3, 0)
 
     def test_a_pong_nobody_asked_for_is_a_violation(self) -> None:
-        with pytest.raises(Violation, match="answers no ping"):
+        with pytest.raises(Violation, match="before the welcome"):
             say(a_greeting(), Pong(1, 0))
 
 

@@ -340,6 +340,21 @@ class TestDraining:
         desk.hub.handle_timeout(now=desk.now)
         assert [type(frame) for frame in desk.hear(1)] == [Close]
 
+    def test_a_second_drain_may_be_later_or_sooner(self) -> None:
+        desk = HubByHand()
+        desk.greet(1, None, Subscribe(1, "news", "earliest", 0))
+        desk.hear(1)
+        desk.hub.publish("news", PAYLOAD, now=desk.now)
+        desk.hub.drain(now=desk.now, timeout=1.0)
+        desk.hub.drain(now=desk.now, timeout=10.0)
+        desk.hear(1)
+        desk.now += 1.0
+        desk.hub.handle_timeout(now=desk.now)
+        assert desk.hear(1) == []
+        desk.now += 9.0
+        desk.hub.handle_timeout(now=desk.now)
+        assert [type(frame) for frame in desk.hear(1)] == [Close]
+
     def test_nothing_new_is_accepted(self) -> None:
         desk = HubByHand()
         desk.open(1)

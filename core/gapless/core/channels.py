@@ -69,13 +69,17 @@ class News:
 
 @dataclass(slots=True)
 class Work:
-    """An append the store hasn't answered."""
+    """An append the store hasn't answered, and the numbering it was asked under.
+
+    Without an origin it is a note: it only tells the store of a new epoch.
+    """
 
     channel: Channel
     payloads: list[bytes]
     text: bool
     publisher: str | None
-    origin: Ticket | Intake
+    origin: Ticket | Intake | None
+    epoch: str
 
 
 @dataclass(slots=True)
@@ -132,6 +136,7 @@ class Channels:
         self._reads: dict[int, Reading] = {}
         self._asked: dict[int, tuple[Intake, str]] = {}
         self._busy: dict[Channel, int] = {}
+        self._untold: dict[Channel, None] = {}
         self._intakes: dict[str, dict[Intake, None]] = {}
         self._last_id = 0
         self.named: Mapping[str, Channel] = self._channels
@@ -184,11 +189,17 @@ class Channels:
             channel.configure(settings)
 
     def forget(self, name: str) -> None:
-        """Drop a channel and all that waits for it."""
+        """Drop a channel; who waits for it is woken, and told that it is gone."""
         self._channels.pop(name, None)
         self._settings.pop(name, None)
         self._intakes.pop(name, None)
-        self.waiting.pop(name, None)
+        if name in self._opening:
+            del self._opening[name]
+            requests = self._opening_requests.items()
+            self._opening_requests = {key: of for key, of in requests if of != name}
+        if name in self.waiting:
+            del self.waiting[name]
+            self.news.settled[name] = None
 
     # publishing
 
@@ -242,7 +253,13 @@ class Channels:
         )
 
     def serve(self, intake: Intake, *, now: float) -> None:
-        """Hand an intake's queue to the store, as far as there is room."""
+        """Hand an intake's queue to the store, as far as there is room.
+
+        One that was served and must wait goes behind the others: a busy one keeps none out (P4).
+        """
+        if intake.forbidden is not None:
+            self._turn_away(intake)
+            return
         while (channel := self.open(intake.name, now=now)) is not None:
             self._prepare_answer(intake, channel)
             if channel in self._busy:
@@ -256,10 +273,11 @@ class Channels:
                 self.news.blocked[channel] = None
                 break
             intake.take_chunk(chunk)
+            self._intakes.get(intake.name, {}).pop(intake, None)
             self.news.touched[intake] = None
             if verdict is not Admission.ROOM:
                 giant = verdict is Admission.TOO_LARGE
-                intake.handle_refused("too large" if giant else intake.forbidden or "full", None)
+                intake.handle_refused("too large" if giant else "full", None)
                 continue
             assert intake.epoch is not None
             publisher = (intake.owner, intake.epoch, chunk.first)
@@ -321,7 +339,10 @@ class Channels:
                 self._accept_stored(work, answer, now)
             if isinstance(work.origin, Ticket):
                 self.news.settled[work.origin] = None
-            self.wake(work.channel, now=now)
+            if work.channel in self._untold:
+                self._tell_epoch(work.channel, now)
+            else:
+                self.wake(work.channel, now=now)
 
     def handle_history(self, answer: HistoryRead, *, now: float) -> None:
         """Take the store's answer to a `ReadHistory`."""
@@ -368,7 +389,7 @@ class Channels:
         channel: Channel,
         payloads: list[bytes],
         text: bool,
-        origin: Ticket | Intake,
+        origin: Ticket | Intake | None,
         publisher: tuple[str, str, int] | None,
         now: float,
     ) -> None:
@@ -379,23 +400,26 @@ class Channels:
             self._accept(channel, origin)
             return
         request = self._next_request()
-        self._work[request] = Work(channel, payloads, text, owner, origin)
+        self._work[request] = Work(channel, payloads, text, owner, origin, channel.epoch)
         self._busy[channel] = request
         epoch, seq = channel.epoch, channel.head + 1
         self._commands.append(Append(request, channel.name, epoch, seq, payloads, text, publisher))
 
-    def _accept(self, channel: Channel, origin: Ticket | Intake) -> None:
+    def _accept(self, channel: Channel, origin: Ticket | Intake | None) -> None:
         self.news.moved[channel] = None
         if isinstance(origin, Ticket):
             origin.epoch, origin.seq = channel.epoch, channel.head
-        else:
+        elif origin is not None:
             origin.handle_accepted()
             self.news.touched[origin] = None
 
     def _accept_stored(self, work: Work, answer: Appended, now: float) -> None:
-        channel = work.channel
-        if answer.epoch != channel.epoch or answer.seq <= channel.head:
-            self._start_over(channel, answer.epoch, answer.seq, answer.seq - 1, now)
+        channel, epoch = work.channel, answer.epoch
+        if epoch == work.epoch:
+            # The channel may have started over meanwhile: an epoch that was left never comes back.
+            epoch = channel.epoch
+        if epoch != channel.epoch or answer.seq <= channel.head:
+            self._start_over(channel, epoch, answer.seq, answer.seq - 1, now)
         elif answer.seq > channel.head + 1:
             # Another node appended in between: the store has it, this history doesn't.
             channel.skip_to(answer.seq)
@@ -405,7 +429,7 @@ class Channels:
     def _refuse(self, work: Work, answer: AppendRefused) -> None:
         if isinstance(work.origin, Ticket):
             work.origin.refused = answer.code
-        else:
+        elif work.origin is not None:
             work.origin.handle_refused(answer.code, answer.retry_after)
             self.news.touched[work.origin] = None
 
@@ -429,8 +453,25 @@ class Channels:
         is_ours = epoch == channel.epoch
         channel.start_over(self._new_epoch() if is_ours else epoch, head, first)
         self.news.restarted[channel] = None
-        if is_ours and channel not in self._busy:
-            self._append(channel, [], False, Ticket(channel.name), None, now)
+        if is_ours:
+            self._tell_epoch(channel, now)
+
+    def _tell_epoch(self, channel: Channel, now: float) -> None:
+        """Tell the store, once no append is in flight."""
+        if channel in self._busy:
+            self._untold[channel] = None
+        else:
+            self._untold.pop(channel, None)
+            self._append(channel, [], False, None, None, now)
+
+    def _turn_away(self, intake: Intake) -> None:
+        """Answer an offer of a channel that isn't the client's, and refuse all it sends there."""
+        intake.prepare_answer(store_remembers=False)
+        chunk = intake.next_chunk(BATCH_MESSAGES, BATCH_BYTES)
+        if chunk is not None:
+            intake.take_chunk(chunk)
+            intake.handle_refused(intake.forbidden or "forbidden", None)
+        self.news.touched[intake] = None
 
     def _chunk_bounds(self, channel: Channel) -> tuple[int, int]:
         """A chunk is a quarter of the history at most: what a pin leaves free, it can enter."""
@@ -440,8 +481,6 @@ class Channels:
 
     def _judge(self, intake: Intake, channel: Channel, chunk: Chunk, now: float) -> Admission:
         """Say what becomes of a chunk; it is cut before a message too large for the hub."""
-        if intake.forbidden is not None:
-            return Admission.REJECT
         largest = min(self._config.max_message, channel.settings.history_bytes)
         for index, payload in enumerate(chunk.payloads):
             if len(payload) > largest:
@@ -455,5 +494,6 @@ class Channels:
     def _forget_idle(self) -> None:
         for name, channel in list(self._channels.items()):
             awaited = channel in self._busy or name in self._intakes or name in self.waiting
-            if channel.is_idle and not awaited and name not in self._settings:
+            awaited = awaited or name in self.news.opened or name in self._settings
+            if channel.is_idle and not awaited:
                 self.forget(name)

@@ -10,7 +10,7 @@ from random import Random
 from .closing import Code, Ending
 from .config import Config
 from .events import CloseLink, Command
-from .frames import VERSION, Frame, Hello, Ping, Pong, Subscribe, Unsubscribe
+from .frames import VERSION, Frame, Hello, Ping, Subscribe, Unsubscribe
 from .link import Link
 from .timers import Timers
 from .violation import Violation
@@ -45,9 +45,6 @@ class Greeting:
             raise Violation(f"more than {MAX_BEFORE_WELCOME} bytes before the welcome", Code.POLICY)
         if isinstance(frame, Ping):
             self.link.receive_ping(frame)
-            return False
-        if isinstance(frame, Pong):
-            self.link.receive_pong(frame, now=now)
             return False
         if isinstance(frame, Hello):
             if self.hello is not None:

@@ -65,7 +65,7 @@ class Hub:
         self.readership: Readership[ServerSession] = Readership()
         self._ready: dict[object, None] = {}
         self._draining: Ending | None = None
-        self._leave_at = float("inf")
+        self._leave_at = self._cut_at = float("inf")
         self.channels = Channels(
             config,
             new_epoch=self.new_epoch,
@@ -162,8 +162,10 @@ class Hub:
                 self._watch(key)
             elif key == "leave":
                 self._writable |= dict.fromkeys(self._links)
-            elif self._draining is not None:
+            elif self._draining is not None and now >= self._cut_at:
                 self._cut_all(self._draining)
+            else:
+                self._timers.set("drain", self._cut_at)
 
     def next_deadline(self) -> float | None:
         """When `handle_timeout` next has something to do; None if never."""
@@ -283,7 +285,8 @@ class Hub:
                 session.go_away(seconds, spread or seconds)
             self._leave_at = now + spread
             self._timers.set("leave", self._leave_at)
-        self._timers.set("drain", now + seconds)
+        self._cut_at = now + seconds
+        self._timers.set("drain", self._cut_at)
         if seconds <= 0:
             self._cut_all(self._draining)
 

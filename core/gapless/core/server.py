@@ -98,7 +98,8 @@ class ServerSession(Session):
     def is_caught_up(self) -> bool:
         """Whether its readers have been sent all there is and its publishes are answered."""
         readers = all(reader.is_caught_up for reader in self._readers.values())
-        return readers and not any(intake.held_bytes for intake in self._intakes.values())
+        waiting = self._parked or any(intake.held_bytes for intake in self._intakes.values())
+        return readers and not waiting
 
     # commands of the hub
 
@@ -134,8 +135,11 @@ class ServerSession(Session):
     def channel_opened(self, name: str, now: float) -> None:
         """The store has opened a channel that was asked for."""
         parked = self._parked.pop(name, None)
-        if parked is not None:
-            self._receive_subscribe(parked, now)
+        if parked is not None and self._link is not None:
+            try:
+                self._receive_subscribe(parked, now)
+            except Violation as violation:
+                self._end_link(self._link, Ending(violation.code, violation.reason), now)
 
     def start_over(self, reader: Reader) -> None:
         """The channel has a new epoch: the client subscribes again and is told.
