@@ -1,9 +1,11 @@
 """gapless on asyncio: `connect` and `serve`.
 
-async with connect("ws://127.0.0.1:8765/") as session:
-    async with session.subscribe("campaign/42", since="earliest") as messages:
-        async for message in messages:
-            print(message.text)
+Example::
+
+    async with connect("ws://127.0.0.1:8765/") as session:
+        async with session.subscribe("campaign/42", since="earliest") as messages:
+            async for message in messages:
+                print(message.text)
 """
 
 import secrets
