@@ -1,12 +1,15 @@
 """Dialer: keeps a client's session on a link, from the first try to the end (rules 1, 8, 9)."""
 
 from dataclasses import replace
+from random import Random
+from typing import Any
 
 import pytest
 
+from gapless.core.client import ClientSession
 from gapless.core.closing import CLOSE_CLASSES, CloseClass, Code, Ending
 from gapless.core.config import Config
-from gapless.core.errors import InvalidState
+from gapless.core.errors import ConfigError, InvalidState
 from gapless.core.events import Closed, CloseLink, LinkDown, LinkUp, OpenLink
 from gapless.core.frames import Close, Frame, Goaway, Hello, Offer, Subscribe, Welcome
 from gapless.core.states import SessionState
@@ -57,6 +60,24 @@ class TestStarting:
         assert [type(frame) for frame in desk.dial()] == [Hello]
         desk.say(WELCOME)
         assert [type(frame) for frame in desk.hear()] == [Offer]
+
+
+class TestMisuse:
+    @pytest.mark.parametrize(
+        ("wrong", "field"),
+        [
+            ({"credentials": "\ud800"}, "credentials"),
+            ({"token": "a\udfff"}, "token"),
+            ({"wait": float("nan")}, "wait"),
+            ({"wait": -1.0}, "wait"),
+        ],
+    )
+    def test_what_cannot_be_sent_or_waited_for_is_refused_when_it_is_made(
+        self, wrong: dict[str, Any], field: str
+    ) -> None:
+        with pytest.raises(ConfigError, match=field):
+            ClientSession(Config(), rng=Random(1), **wrong)
+        assert ClientSession(Config(), rng=Random(1), credentials="ключ", token="t").token == "t"
 
 
 class TestVerdicts:

@@ -11,7 +11,7 @@ from random import Random
 
 from .closing import CloseClass, Code, Ending
 from .config import Config
-from .errors import InvalidState
+from .errors import ConfigError, InvalidState
 from .events import Closed, CloseLink, Goodbye, LinkDown, LinkUp, OpenLink
 from .frames import (
     VERSION,
@@ -29,6 +29,7 @@ from .frames import (
 )
 from .lane import Lane
 from .link import Link
+from .position import has_surrogates
 from .reconnector import Reconnector
 from .session import Session
 from .states import LinkState, SessionState, SessionTrigger
@@ -49,6 +50,9 @@ class Dialer(Session):
         credentials: shown in every `hello`; opaque to gapless.
         token: a session token saved earlier, to resume that session.
         wait: seconds to keep trying for the first connection; 0: one try.
+
+    Raises:
+        ConfigError: credentials or token can't be sent, or `wait` is no time.
     """
 
     def __init__(
@@ -60,6 +64,11 @@ class Dialer(Session):
         token: str | None = None,
         wait: float = 0.0,
     ) -> None:
+        for name, secret in (("credentials", credentials), ("token", token)):
+            if secret is not None and has_surrogates(secret):
+                raise ConfigError(f"{name} has lone surrogates and can't be sent; use plain text")
+        if not wait >= 0:
+            raise ConfigError(f"wait is {wait!r}; it must be a number of seconds, 0 for one try")
         super().__init__(config, rng=rng)
         self.id: str | None = None
         self.lease: float | None = None

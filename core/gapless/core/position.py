@@ -18,6 +18,7 @@ ME = "@me"
 """The private channel of one session, as its client names it."""
 
 _EPOCH = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -81,6 +82,11 @@ def check_text(payload: bytes) -> None:
         payload.decode()
     except UnicodeDecodeError as fault:
         raise NotText(f"the payload is not UTF-8 ({fault.reason}); publish it as bytes") from None
+
+
+def has_surrogates(text: str) -> bool:
+    """Whether a string has half characters, which UTF-8 and so the wire can't carry."""
+    return not text.isascii() and _SURROGATE.search(text) is not None
 
 
 def check_since(since: Since) -> None:
