@@ -21,6 +21,7 @@ from gapless.core.frames import (
     Denied,
     Ended,
     Frame,
+    Goaway,
     Gone,
     Hello,
     Live,
@@ -134,6 +135,30 @@ class TestSubscribing:
         desk.lose()
         desk.connect()
         assert desk.hear() == [], "it isn't asked for again"
+
+    def test_one_left_while_there_is_no_link_is_not_asked_for_again(self) -> None:
+        desk = ClientByHand()
+        news = desk.client.subscribe("news", "earliest", now=desk.now)
+        desk.connect(Subscribed(1, 7, "E1", 1, 0, None, Live()))
+        desk.lose()
+        desk.client.unsubscribe(news, now=desk.now)
+        assert [type(frame) for frame in desk.dial()] == [Hello]
+        desk.say(WELCOME)
+        assert desk.hear() == []
+        assert news.phase is Phase.ENDED
+
+    def test_a_channel_left_can_be_read_again_and_the_old_object_stays_ended(self) -> None:
+        desk = ClientByHand()
+        news = desk.client.subscribe("news", "earliest", now=desk.now)
+        desk.connect(Subscribed(1, 7, "E1", 1, 0, None, Live()))
+        desk.client.unsubscribe(news, now=desk.now)
+        again = desk.client.subscribe("news", "earliest", now=desk.now)
+        desk.client.unsubscribe(news, now=desk.now)
+        assert desk.client.subscriptions == [again]
+        kinds = [type(frame) for frame in desk.hear()]
+        assert sorted(kind.__name__ for kind in kinds) == ["Subscribe", "Unsubscribe"]
+        desk.say(Subscribed(2, 7, "E1", 1, 0, None, Live()), Data(7, 1, [b"m1"], False))
+        assert (shown(desk.take(again)), desk.take(news)) == (["m1"], [])
 
     def test_an_answer_to_an_older_request_is_ignored(self) -> None:
         """Rule 2, the barrier."""
@@ -252,6 +277,32 @@ class TestPublishing:
         told = [desk.client.next_settled(channel) for channel in "ab"]
         assert [one.outcome for one in told if one is not None] == ["unknown", "unsent"]
         assert desk.client.is_settled
+
+    def test_channels_left_on_the_old_link_are_answered_there_in_any_order(self) -> None:
+        """Rule 9, P6: the session did not move; the old link goes with the last answer."""
+        desk = ClientByHand()
+        desk.connect()
+        old = desk.link
+        for channel in "ab":
+            desk.client.publish(channel, b"m", False, now=desk.now)
+        desk.hear()
+        desk.say(*(Offered(number, "new", f"P{number}", 0, 1 << 20) for number in (1, 2)))
+        assert [type(frame) for frame in desk.hear()] == [Data, Data]
+        desk.say(Goaway(5000, 0))
+        desk.dial()
+        desk.say(WELCOME)
+        new, desk.link = desk.link, old
+        for answer, closes in (
+            (Ack(99, 1, 0), False),
+            (Ack(2, 1, 1 << 20), False),
+            (Ack(2, 1, 1 << 20), False),
+            (Ack(1, 1, 1 << 20), True),
+        ):
+            desk.say(answer)
+            assert bool(desk.endings()) is closes, answer
+        told = [desk.client.next_settled(channel) for channel in "ab"]
+        assert [one and one.outcome for one in told] == ["accepted", "accepted"]
+        assert desk.client.link == new
 
 
 class TestFrames:

@@ -9,9 +9,20 @@ import pytest
 from gapless.core.client import ClientSession
 from gapless.core.closing import CLOSE_CLASSES, CloseClass, Code, Ending
 from gapless.core.config import Config
+from gapless.core.dialer import Dialer
 from gapless.core.errors import ConfigError, InvalidState
 from gapless.core.events import Closed, CloseLink, LinkDown, LinkUp, OpenLink
-from gapless.core.frames import Close, Frame, Goaway, Hello, Offer, Subscribe, Welcome
+from gapless.core.frames import (
+    Close,
+    Frame,
+    Goaway,
+    Hello,
+    Live,
+    Offer,
+    Subscribe,
+    Subscribed,
+    Welcome,
+)
 from gapless.core.states import SessionState
 
 from .by_hand import WELCOME, ClientByHand
@@ -215,6 +226,54 @@ class TestMoving:
         assert desk.client.link == desk.link
         assert desk.client.resumes == 1
 
+    def test_nothing_is_asked_for_on_the_new_link_while_the_old_one_is_read(self) -> None:
+        """Rule 9: the old link is read until the welcome, so its subscriptions stay there."""
+        desk = ClientByHand()
+        news = desk.client.subscribe("news", "earliest", now=desk.now)
+        desk.connect(Subscribed(1, 7, "E1", 1, 0, None, Live()))
+        old = desk.link
+        desk.say(Goaway(5000, 0))
+        desk.client.subscribe("other", now=desk.now)
+        assert [type(frame) for frame in desk.dial()] == [Hello]
+        asked = desk.client.next_frame(old, now=desk.now)
+        assert isinstance(asked, Subscribe)
+        assert asked.channel == "other", "on the old one"
+        assert news.is_live
+        desk.say(replace(WELCOME, resumed=True))
+        again = [frame.channel for frame in desk.hear() if isinstance(frame, Subscribe)]
+        assert sorted(again) == ["news", "other"]
+
+    def test_a_session_that_moved_along_closes_its_old_link_and_names_both_once(self) -> None:
+        desk = ClientByHand()
+        desk.connect()
+        desk.say(Goaway(5000, 0))
+        old = desk.link
+        desk.dial()
+        list(iter(desk.client.next_writable, None))
+        desk.client.subscribe("news", now=desk.now)
+        desk.say(replace(WELCOME, resumed=True))
+        assert sorted(iter(desk.client.next_writable, None)) == [old, desk.link]
+        assert [ending.code for ending in desk.endings()] == [Code.FENCED]
+        assert desk.client.next_frame(old, now=desk.now) == Close(
+            Code.FENCED, "moved to another link", None
+        )
+        assert desk.client.next_frame(old, now=desk.now) is None, "said once"
+
+    def test_an_old_link_lost_during_the_move_leaves_the_dial_that_is_under_way(self) -> None:
+        desk = ClientByHand()
+        news = desk.client.subscribe("news", "earliest", now=desk.now)
+        desk.connect(Subscribed(1, 7, "E1", 1, 0, None, Live()))
+        old = desk.link
+        desk.say(Goaway(5000, 0))
+        desk.dial()
+        desk.client.handle_link_lost(old, LOST, now=desk.now)
+        assert (desk.client.state, desk.client.link) == (SessionState.DOWN, None)
+        assert dials(desk) == []
+        asked = [frame.since for frame in desk.hear() if isinstance(frame, Subscribe)]
+        assert asked == [news.received], "now it may ride behind hello"
+        desk.say(WELCOME)
+        assert (desk.client.state, desk.client.link) == (SessionState.UP, desk.link)
+
     def test_a_goaway_while_it_dials_or_leaves_changes_nothing(self) -> None:
         desk = ClientByHand()
         desk.connect()
@@ -281,3 +340,67 @@ class TestClosing:
         assert dials(desk) == [1]
         desk.client.close(now=desk.now, timeout=0.0)
         assert [type(command) for command in desk.polled()] == [CloseLink]
+
+    def test_of_two_closes_the_sooner_end_counts(self) -> None:
+        desk = ClientByHand()
+        desk.connect()
+        desk.client.publish("news", b"m1", False, now=desk.now)
+        for seconds in (5.0, 2.0, 9.0):
+            desk.client.close(now=desk.now, timeout=seconds)
+        desk.client.handle_timeout(now=desk.now + 1.9)
+        states = [desk.client.state]
+        desk.client.handle_timeout(now=desk.now + 2.0)
+        states.append(desk.client.state)
+        assert states == [SessionState.LEAVING, SessionState.CLOSED]
+
+    def test_while_it_waits_for_answers_a_lost_link_is_dialled_again(self) -> None:
+        """LEAVING takes no new work and still needs links to settle the old."""
+        desk = ClientByHand()
+        desk.connect()
+        desk.client.publish("news", b"m1", False, now=desk.now)
+        desk.client.close(now=desk.now, timeout=60.0)
+        desk.lose()
+        (hello, *_) = desk.dial()
+        assert isinstance(hello, Hello)
+        desk.say(WELCOME)
+        assert [type(frame) for frame in desk.hear()] == [Offer]
+        assert desk.client.state is SessionState.LEAVING
+
+    def test_i20_a_late_timeout_that_ends_the_session_dials_no_more(self) -> None:
+        """The end comes first, though the next try was due in the same call."""
+        desk = ClientByHand(config=replace(Config(), backoff_base=10.0), seed=2)
+        desk.connect()
+        desk.client.publish("news", b"m1", False, now=desk.now)
+        desk.lose()
+        retry = desk.client.next_deadline()
+        assert retry is not None
+        desk.client.close(now=desk.now, timeout=(retry - desk.now) / 2)
+        desk.polled()
+        desk.client.handle_timeout(now=retry + 1.0)
+        assert desk.client.state is SessionState.CLOSED
+        assert desk.polled() == []
+        assert desk.client.next_deadline() is None
+
+
+def test_a_session_without_channels_is_kept_on_a_link_moved_and_closed() -> None:
+    """It knows that there are lanes, not what they are: without any, nothing holds it up."""
+    dialer, now = Dialer(Config(), rng=Random(1)), 100.0
+    dialer.start(now=now)
+    for link in (1, 2):
+        assert dialer.poll_command() == OpenLink(link)
+        dialer.handle_link_opened(link, now=now)
+        assert isinstance(dialer.next_frame(link, now=now), Hello)
+        assert dialer.next_frame(link, now=now) is None
+        dialer.receive_frame(link, WELCOME, now=now)
+        assert dialer.link == link
+        dialer.receive_frame(link, Goaway(0, 0), now=now)
+        now += 60.0
+        if link == 1:
+            dialer.handle_timeout(now=now)
+    assert [dialer.next_frame(1, now=now), dialer.next_frame(1, now=now)] == [
+        Close(Code.DONE, "moved to another session", None),
+        None,
+    ]
+    dialer.close(now=now)
+    assert dialer.state is SessionState.CLOSED
+    assert dialer.next_deadline() is None

@@ -1,11 +1,18 @@
 """Session: fencing, turns and ids, the part that is the same at both ends (contract 3-5, P7)."""
 
+from dataclasses import replace
+
+import pytest
+
 from gapless.core.closing import Code
+from gapless.core.config import Config
 from gapless.core.frames import (
     Ack,
     Close,
     Data,
+    Ended,
     Frame,
+    Gone,
     Live,
     Offer,
     Offered,
@@ -17,7 +24,7 @@ from gapless.core.frames import (
 from gapless.core.session import MAX_IDS
 from gapless.core.states import SessionState
 
-from .by_hand import ClientByHand, HubByHand
+from .by_hand import WELCOME, ClientByHand, HubByHand
 from .parts import LOST
 
 
@@ -124,6 +131,43 @@ class TestTurns:
         assert had == [False, True]
         assert list(iter(desk.client.next_writable, None)) == [desk.link]
 
+    def test_who_has_something_to_do_is_named_once_in_the_order_it_came_up(self) -> None:
+        desk = ClientByHand()
+        client, now = desk.client, desk.now
+        first, second = (client.subscribe(name, "earliest", now=now) for name in "ab")
+        desk.connect(
+            Subscribed(1, 7, "E1", 1, 0, None, Live()), Subscribed(2, 8, "E2", 1, 0, None, Live())
+        )
+        assert list(iter(client.next_ready, None)) == [first, second]
+        desk.say(Data(8, 1, [b"b1"], False), Data(7, 1, [b"a1"], False), Data(8, 2, [b"b2"], False))
+        assert list(iter(client.next_ready, None)) == [second, first]
+        assert client.next_ready() is None
+
+
+class TestTimers:
+    def test_of_what_is_due_in_one_call_the_end_of_the_session_leaves_nothing(self) -> None:
+        """Late calls are harmless: the ping that was due too goes nowhere (I20)."""
+        desk = ClientByHand()
+        desk.connect()
+        desk.client.publish("news", b"m", False, now=desk.now)
+        desk.hear()
+        desk.client.close(now=desk.now, timeout=0.001)
+        desk.client.handle_timeout(now=desk.now + 1000.0)
+        assert desk.client.state is SessionState.CLOSED
+        assert [type(frame) for frame in desk.hear()] == [Close]
+        assert desk.client.next_deadline() is None
+        assert desk.client.next_writable() is not None
+        assert desk.client.next_writable() is None
+
+    def test_spurious_calls_move_nothing(self) -> None:
+        desk = ClientByHand()
+        desk.connect()
+        deadline = desk.client.next_deadline()
+        assert deadline is not None
+        for _ in range(3):
+            desk.client.handle_timeout(now=desk.now)
+        assert (desk.client.next_deadline(), desk.hear(), desk.endings()) == (deadline, [], [])
+
 
 class TestIds:
     def test_p3_ids_are_remembered_up_to_a_bound_and_beyond_none_is_a_fault(self) -> None:
@@ -153,3 +197,35 @@ class TestIds:
         desk.hear(1)
         desk.say(1, Subscribe(2, "news", "earliest", 100), Ack(1, 99, 0))
         assert code(desk.hear(1)) is None
+
+    @pytest.mark.parametrize(
+        "frame",
+        [
+            Data(7, 1, [b"late"], False),
+            Gone(7, 1, 9, "rotated"),
+            Ended(7, "unsubscribed", False),
+        ],
+    )
+    def test_i16_what_comes_for_an_ended_id_is_ignored(self, frame: Frame) -> None:
+        desk = ClientByHand()
+        news = desk.client.subscribe("news", "earliest", now=desk.now)
+        desk.connect(Subscribed(1, 7, "E1", 1, 0, None, Live()))
+        desk.client.unsubscribe(news, now=desk.now)
+        again = desk.client.subscribe("news", "earliest", now=desk.now)
+        desk.hear()
+        desk.say(frame, frame)
+        assert (desk.endings(), desk.take(news), desk.take(again)) == ([], [], [])
+
+    @pytest.mark.parametrize("given", [MAX_IDS - 1, MAX_IDS + 1])
+    def test_p3_a_client_forgets_which_ids_it_gave_at_the_same_bound(self, given: int) -> None:
+        """Below the bound an id never given is a violation; above it no one can tell."""
+        config = replace(Config(), max_message=1, history_bytes=1, max_channels=2 * MAX_IDS)
+        desk = ClientByHand(config=config)
+        desk.dial()
+        desk.say(replace(WELCOME, max_channels=2 * MAX_IDS))
+        for number in range(given):
+            desk.client.publish(str(number), b"m", False, now=desk.now)
+        assert len(desk.hear()) == given
+        desk.say(Offered(given + 100, "new", "P1", 0, 9))
+        codes = [ending.code for ending in desk.endings()]
+        assert codes == ([Code.VIOLATION] if given < MAX_IDS else [])
