@@ -160,6 +160,23 @@ class TestSubscribing:
         desk.say(Subscribed(2, 7, "E1", 1, 0, None, Live()), Data(7, 1, [b"m1"], False))
         assert (shown(desk.take(again)), desk.take(news)) == (["m1"], [])
 
+    def test_p7_one_id_for_two_channels_is_a_violation(self) -> None:
+        desk = ClientByHand()
+        for channel in "ab":
+            desk.client.subscribe(channel, now=desk.now)
+        desk.connect(*(Subscribed(number, 7, "E1", 1, 0, None, Live()) for number in (1, 2)))
+        assert [ending.code for ending in desk.endings()] == [Code.VIOLATION]
+
+    def test_a_server_may_allow_fewer_channels_and_never_more(self) -> None:
+        for theirs, most in ((128, 2), (1, 1)):
+            desk = ClientByHand(config=replace(Config(), max_channels=2))
+            desk.dial()
+            desk.say(replace(WELCOME, max_channels=theirs))
+            for number in range(most):
+                desk.client.subscribe(f"c{number}", now=desk.now)
+            with pytest.raises(TooManyChannels):
+                desk.client.subscribe("one more", now=desk.now)
+
     def test_an_answer_to_an_older_request_is_ignored(self) -> None:
         """Rule 2, the barrier."""
         desk = ClientByHand()

@@ -299,6 +299,24 @@ class TestClosing:
         assert desk.client.state is SessionState.CLOSED
         assert desk.polled() == []
 
+    def test_what_it_would_publish_is_unsent(self) -> None:
+        desk = ClientByHand()
+        desk.client.publish("news", b"m1", False, now=desk.now)
+        desk.client.close(now=desk.now)
+        assert desk.client.state is SessionState.CLOSED
+        told = desk.client.next_settled("news")
+        assert told is not None
+        assert told.outcome == "unsent"
+
+    @pytest.mark.parametrize("timeout", [0.0, -1.0, float("nan")])
+    def test_no_time_to_wait_is_the_end_at_once(self, timeout: float) -> None:
+        desk = ClientByHand()
+        desk.connect()
+        desk.client.publish("news", b"m1", False, now=desk.now)
+        desk.client.close(now=desk.now, timeout=timeout)
+        assert desk.client.state is SessionState.CLOSED
+        assert desk.client.next_deadline() is None
+
     def test_it_says_so_on_its_link_and_twice_is_once(self) -> None:
         desk = ClientByHand()
         desk.connect()

@@ -7,7 +7,7 @@ answers; everything else goes on over the new one.
 import pytest
 
 from gapless.core.closing import Code
-from gapless.core.events import OpenLink
+from gapless.core.events import Closed, LinkDown, OpenLink
 from gapless.core.frames import (
     Ack,
     Close,
@@ -22,6 +22,7 @@ from gapless.core.frames import (
     Welcome,
 )
 from gapless.core.outbox import OfferPhase
+from gapless.core.states import SessionState
 
 from .by_hand import ClientByHand
 from .parts import LOST
@@ -167,3 +168,51 @@ def test_another_move_gives_the_oldest_link_up(mover: Mover) -> None:
     assert mover.outcomes() == []
     (offer,) = mover.hear_on(3)
     assert getattr(offer, "first", None) == 1
+
+
+@pytest.mark.parametrize("answer", [Ack(1, 2, 1 << 20), Refused(1, 1, 2, "full", None)])
+def test_the_last_answer_to_a_session_that_is_closing_ends_it(mover: Mover, answer: Frame) -> None:
+    """Contract 4.4: no frame of a peer makes a call raise."""
+    mover.client.close(now=mover.now)
+    mover.say_on(OLD, answer)
+    assert mover.client.state is SessionState.CLOSED
+    assert [type(frame) for frame in mover.hear_on(OLD)] == [Close]
+    assert [type(frame) for frame in mover.hear_on(NEW)] == [Close]
+
+
+def test_a_refusal_of_what_is_settled_ends_no_waiting(mover: Mover) -> None:
+    mover.say_on(OLD, Ack(1, 1, 1 << 20), Refused(1, 1, 1, "stale", None))
+    assert mover.hear_on(OLD) == []
+    mover.say_on(OLD, Ack(1, 2, 1 << 20))
+    assert mover.outcomes() == [(1, 2, "accepted")]
+
+
+def test_a_server_that_cannot_take_the_move_now_is_asked_when_it_says() -> None:
+    mover = Mover()
+    mover.say_on(NEW, Close(Code.TRY_LATER, "later", 60_000))
+    assert mover.client.link == OLD
+    mover.client.receive_bytes(OLD, now=mover.now)
+    before = mover.now
+    while not any(isinstance(command, OpenLink) for command in mover.polled()):
+        deadline = mover.client.next_deadline()
+        assert deadline is not None
+        mover.now = deadline
+        mover.client.handle_timeout(now=mover.now)
+        mover.client.receive_bytes(OLD, now=mover.now)
+    assert mover.now >= before + 60.0
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [(Code.GOING_AWAY, SessionState.DOWN), (Code.UNAUTHORIZED, SessionState.CLOSED)],
+)
+def test_a_link_that_ends_while_the_next_is_dialled_is_told_and_judged(
+    code: Code, state: SessionState
+) -> None:
+    mover = Mover()
+    mover.events()
+    mover.say_on(OLD, Close(code, "away", None))
+    assert mover.client.state is state
+    (event,) = mover.events()
+    assert isinstance(event, LinkDown | Closed)
+    assert event.ending.code == code

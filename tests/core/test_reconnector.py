@@ -115,12 +115,12 @@ class TestAfterwards:
 
     @given(seed=st.integers(), spread=st.floats(0.0, 60.0))
     def test_a_move_is_spread(self, seed: int, spread: float) -> None:
-        at = a_reconnector(seed=seed).move_at(spread, lived=10.0, progressed=False, now=100.0)
+        at = a_reconnector(seed=seed).move_at(spread, None, lived=10.0, progressed=False, now=100.0)
         assert 100.0 <= at <= 100.0 + spread
 
     def test_i18_links_sent_away_before_they_proved_themselves_are_failures(self) -> None:
         """Row 30: a server with a `goaway` on every link doesn't choose how often it is dialled."""
         reconnector, now = a_reconnector(), 100.0
         for _ in range(100):
-            now = reconnector.move_at(0.0, lived=0.1, progressed=False, now=now)
+            now = reconnector.move_at(0.0, None, lived=0.1, progressed=False, now=now)
         assert now - 100.0 > 100.0

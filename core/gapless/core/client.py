@@ -32,6 +32,7 @@ from .position import ME, Since, check_channel, check_since, check_text
 from .session import MAX_IDS
 from .states import SessionState
 from .subscription import Phase, Subscription
+from .violation import Violation
 
 BATCH_CHARGE = 2 * BATCH_BYTES
 """Bytes of credit one batch may overshoot beside one largest message."""
@@ -196,7 +197,8 @@ class ClientSession(Dialer):
         """Hold a message for a channel until it is settled.
 
         Returns its number, counted from 1 a channel; `next_settled` names it by that. None: no
-        room now; the outbox shows up in `next_ready` when there is.
+        room now; the outbox shows up in `next_ready` when there is. What is settled and not taken
+        from `next_settled` takes room as well.
 
         Raises:
             InvalidChannel: the name can't be a channel, or is reserved.
@@ -241,23 +243,26 @@ class ClientSession(Dialer):
             outbox.stay()
         return bool(self._stayed)
 
-    def _settle_staying(self, frame: Ack | Refused, now: float) -> bool:
+    def _settle_staying(self, frame: Ack | Refused, now: float) -> None:
         for outbox in self._stayed:
             if outbox.id == frame.id:
                 if isinstance(frame, Ack):
                     outbox.receive_ack(frame, now=now)
+                    is_over = not outbox.is_unanswered
                 else:
-                    outbox.receive_refused(frame, now=now)
-                if isinstance(frame, Refused) or not outbox.is_unanswered:
+                    # What follows a refused message is discarded: no answer will come.
+                    is_over = outbox.receive_refused(frame, now=now)
+                if is_over:
                     del self._stayed[outbox]
                     outbox.handle_link_lost(now=now)
                 self._touch(outbox)
-                break
-        return not self._stayed
+                return
 
     def _staying(self) -> list[Lane]:
-        stayed, self._stayed = self._stayed, {}
-        return list(stayed)
+        return list(self._stayed)
+
+    def _stay_no_more(self) -> None:
+        self._stayed.clear()
 
     def _next_pipelined(self, now: float) -> Subscribe | None:
         for subscription in self._subscriptions.values():
@@ -305,8 +310,11 @@ class ClientSession(Dialer):
         if not isinstance(frame.outcome, Denied) and len(self._inbound_given) < MAX_IDS:
             # Even if nobody asks any more: what was sent behind it is no violation.
             self._inbound_given.add(frame.id)
+        holder = self._inbound.get(frame.id)
         for subscription in self._subscriptions.values():
             if subscription.phase is Phase.ASKED and subscription.request == frame.request:
+                if holder is not None and not isinstance(frame.outcome, Denied):
+                    raise Violation(f"id {frame.id} is another channel's")
                 subscription.receive_subscribed(frame, now=now)
                 if subscription.is_live:
                     self._inbound[frame.id] = subscription

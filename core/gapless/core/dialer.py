@@ -30,7 +30,7 @@ from .frames import (
 from .lane import Lane
 from .link import Link
 from .position import has_surrogates
-from .reconnector import Reconnector
+from .reconnector import FINAL, Reconnector
 from .session import Session
 from .states import LinkState, SessionState, SessionTrigger
 from .violation import Violation
@@ -141,14 +141,16 @@ class Dialer(Session):
         Default: `config.close_timeout`. Harmless if called twice; the sooner end counts.
         """
         now = self._clamp(now)
+        was_started = self.state is not SessionState.NEW
         self._advance(SessionTrigger.LEAVE)
         if self.state is SessionState.CLOSED:
             return
         seconds = self.config.close_timeout if timeout is None else timeout
-        self._timers.set("close", now + seconds)
-        if seconds <= 0:
+        if was_started and seconds > 0:
+            self._timers.set("close", now + seconds)
+            self._finish_if_settled(now)
+        else:
             self._finish(_CLOSED_HERE, now)
-        self._finish_if_settled(now)
 
     # for Session
 
@@ -165,20 +167,25 @@ class Dialer(Session):
         elif isinstance(frame, Data):
             # Of a subscription that has moved.
             link.receive_data_frame()
-        elif isinstance(frame, Ack | Refused) and self._settle_staying(frame, now):
-            self._leave_old(now)
+        elif isinstance(frame, Ack | Refused):
+            self._settle_staying(frame, now)
+            # The last answer may have ended a session that is closing: then it is gone already.
+            if link is self._old and not self._staying():
+                self._leave_old(now)
 
     def _stay(self) -> bool:
         """Keep on the link that is left what waits for an answer there; False: nothing does."""
         return False
 
-    def _settle_staying(self, frame: Ack | Refused, now: float) -> bool:
-        """Take an answer on the link that was left; True if it was the last."""
-        return True
+    def _settle_staying(self, frame: Ack | Refused, now: float) -> None:
+        """Take an answer on the link that was left."""
 
     def _staying(self) -> list[Lane]:
         """What still waits for an answer on the link that was left."""
         return []
+
+    def _stay_no_more(self) -> None:
+        """No answer will come on the link that was left."""
 
     def _next_greeting(self, link: Link, now: float) -> Frame | None:
         if not self._greeted:
@@ -216,7 +223,8 @@ class Dialer(Session):
         self._link = link
         self._arm(link)
         self.id, self._token = frame.session, frame.token
-        self._max_message, self._max_channels = frame.max_message, frame.max_channels
+        self._max_message = frame.max_message
+        self._max_channels = min(self.config.max_channels, frame.max_channels)
         self.lease = frame.lease_ms / 1000
         self.links += 1
         self.resumes += frame.resumed
@@ -261,7 +269,9 @@ class Dialer(Session):
     def _forget_old(self, now: float) -> None:
         """What was not answered on the link that was left is offered on the present one."""
         self._old = None
-        for lane in self._staying():
+        lanes = self._staying()
+        self._stay_no_more()
+        for lane in lanes:
             lane.handle_link_lost(now=now)
             self._touch(lane)
 
@@ -269,7 +279,7 @@ class Dialer(Session):
         self._tell(Goodbye(frame.within_ms / 1000))
         if self._dialing is None and self.state is SessionState.UP:
             spread = min(frame.spread_ms, frame.within_ms) / 1000
-            self._move_soon(link, spread, now)
+            self._move_soon(link, now, spread=spread)
 
     def _handle_timer(self, name: str, now: float) -> None:
         if name == "dial" and self._dialing is None and self._is_running():
@@ -289,14 +299,19 @@ class Dialer(Session):
             return
         if self._link is not None:
             # A move that failed: the old link still carries the session.
-            self._move_soon(link, 0.0, now)
+            self._move_soon(link, now, hint=ending.retry_after)
             return
         if self.state is SessionState.UP:
             self._advance(SessionTrigger.DETACH)
-        if self._dialing is not None:
-            return
         if ending.close_class is CloseClass.NEW_SESSION:
             self._token = None
+        if self._dialing is not None:
+            # It was moving: the next try is on its way, unless this was the last word.
+            if ending.close_class in FINAL:
+                self._finish(ending, now)
+            else:
+                self._tell(LinkDown(ending, now))
+            return
         at = self._reconnector.retry_at(
             ending, lived=link.lived(now), progressed=link.progressed, now=now
         )
@@ -322,10 +337,12 @@ class Dialer(Session):
     def _is_running(self) -> bool:
         return self.state not in (SessionState.NEW, SessionState.CLOSED)
 
-    def _move_soon(self, link: Link, spread: float, now: float) -> None:
+    def _move_soon(
+        self, link: Link, now: float, *, spread: float = 0.0, hint: float | None = None
+    ) -> None:
         """Dial while another link still carries the session; `link` is the one that had its day."""
         at = self._reconnector.move_at(
-            spread, lived=link.lived(now), progressed=link.progressed, now=now
+            spread, hint, lived=link.lived(now), progressed=link.progressed, now=now
         )
         self._timers.set("dial", at)
 

@@ -287,7 +287,7 @@ class Hub:
             self._timers.set("leave", self._leave_at)
         self._cut_at = now + seconds
         self._timers.set("drain", self._cut_at)
-        if seconds <= 0:
+        if not seconds > 0:
             self._cut_all(self._draining)
 
     # outputs

@@ -129,14 +129,17 @@ class Outbox:
         self._limit = max(self._limit, frame.limit)
         self._settle(frame.seq, "accepted")
 
-    def receive_refused(self, frame: Refused, *, now: float) -> None:
-        """Take a refusal: for now, and the message is sent again; or for good."""
+    def receive_refused(self, frame: Refused, *, now: float) -> bool:
+        """Take a refusal: for now, and the message is sent again; or for good.
+
+        Returns whether it was news; one that comes late, of what is settled, is not.
+        """
         if not self._is_open(frame.id):
-            return
+            return False
         if frame.last > self._sent_through:
             raise Violation(f"refused {frame.last} beyond {self._sent_through}, the last sent")
         if frame.first < self._history.first:
-            return
+            return False
         self._settle(frame.first - 1, "accepted")
         if frame.retry_after_ms is None:
             self._settle(frame.last, "refused", frame.code)
@@ -144,6 +147,7 @@ class Outbox:
         else:
             self._hold_until = now + frame.retry_after_ms / 1000
         self._cursor = self._history.first
+        return True
 
     def handle_link_lost(self, *, now: float) -> None:
         """Offer again on the next link."""

@@ -67,8 +67,10 @@ class Reconnector:
         # The last try uses up the time that was given.
         return min(at, self._give_up_at)
 
-    def move_at(self, spread: float, *, lived: float, progressed: bool, now: float) -> float:
-        """Say when to move to another link, spread over `spread` seconds.
+    def move_at(
+        self, spread: float, hint: float | None, *, lived: float, progressed: bool, now: float
+    ) -> float:
+        """Say when to move to another link, spread over `spread` seconds, or by a server's hint.
 
         A link sent away before it proved itself counts as a failure, or a server that says `goaway`
         on every link would choose how often it is dialled (I18).
@@ -76,5 +78,5 @@ class Reconnector:
         delay = self._rng.uniform(0.0, spread)
         self._backoff.handle_link_ended(lived=lived, progressed=progressed)
         if not self._backoff.is_stable(lived):
-            delay = max(delay, self._backoff.next_delay())
+            delay = max(delay, self._backoff.next_delay(hint))
         return now + delay
