@@ -89,7 +89,7 @@ class TestGreeting:
         assert say(a_greeting(), HELLO, size=MAX_HELLO) == [True]
         with pytest.raises(Violation, match="hello of more") as caught:
             say(a_greeting(), HELLO, size=MAX_HELLO + 1)
-        assert caught.value.code is Code.POLICY
+        assert caught.value.code is Code.TOO_BIG
 
     @pytest.mark.parametrize("frame", [SUBSCRIBE, Ping(1, 0), Unsubscribe(1)])
     def test_all_together_is_at_most_64_kib(self, frame: Frame) -> None:

@@ -50,7 +50,7 @@ class Greeting:
             if self.hello is not None:
                 raise Violation("a second hello")
             if size > MAX_HELLO:
-                raise Violation(f"hello of more than {MAX_HELLO} bytes", Code.POLICY)
+                raise Violation(f"hello of more than {MAX_HELLO} bytes", Code.TOO_BIG)
             if frame.version != VERSION:
                 raise Violation(f"version {frame.version}; this server speaks 1", Code.VERSION)
             self.hello = frame
