@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapless.adapters.ledger import Ledger, Tally, Tickets, encode_payload
-from gapless.core.channels import Ticket
 from gapless.core.events import Settled, SettledOutcome
+from gapless.core.news import Ticket
 
 
 def settled(

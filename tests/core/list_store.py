@@ -44,11 +44,15 @@ class ListStore:
         # The hub has found that the numbering is not the one it knew: it has made a new epoch.
         log.epoch = command.epoch
         seq = len(log.messages) + 1
-        log.messages += [(payload, command.text) for payload in command.payloads]
         if command.publisher is not None:
             _, epoch, first = command.publisher
-            assert self.publishers.get(epoch, 0) < first, "a message is appended twice"
-            self.publishers[epoch] = first + len(command.payloads) - 1
+            known, last = self.publishers.get(epoch, 0), first + len(command.payloads) - 1
+            if known >= last:
+                # Another hub had asked for it, before this one took the session over.
+                return Appended(command.request, log.epoch, seq, known, known=True)
+            assert known < first, "a batch that overlaps what is known"
+            self.publishers[epoch] = last
+        log.messages += [(payload, command.text) for payload in command.payloads]
         return Appended(command.request, log.epoch, seq)
 
     def read_history(self, command: ReadHistory) -> HistoryRead:

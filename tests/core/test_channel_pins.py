@@ -113,7 +113,7 @@ class TestPatience:
         channel = full()
         publish(channel, now=1.0)
         assert channel.history.first == 2
-        assert channel.ack("ann", 1, now=1.5)
+        assert not channel.ack("ann", 1, now=1.5), "it held nothing back"
         assert publish(channel, now=1.5) is Admission.WAIT
         assert channel.dropped_reason == "stalled"
         channel.ack("ann", 9, now=1.6)
@@ -162,6 +162,7 @@ class PinMachine(RuleBasedStateMachine):
         self.first = 1
         self.appended: list[float] = []
         self.pins: dict[str, ModelPin] = {}
+        self.waits = False
 
     @property
     def head(self) -> int:
@@ -189,6 +190,7 @@ class PinMachine(RuleBasedStateMachine):
             self.first += 1
         admission = self.channel.admit(count, count, now=self.now)
         assert admission is expected
+        self.waits = admission is Admission.WAIT
         if admission is Admission.ROOM:
             self.channel.append([b"x"] * count, False, None, now=self.now)
             self.appended += [self.now] * count
@@ -208,8 +210,13 @@ class PinMachine(RuleBasedStateMachine):
     def ack(self, owner: str, behind: int) -> None:
         seq, pin = self.head - behind, self.pins.get(owner)
         moves = pin is not None and seq > pin.acked
-        assert self.channel.ack(owner, seq, now=self.now) is moves
+        holding = [pin.acked for pin in self.pins.values() if not pin.lapsed]
+        told = self.channel.ack(owner, seq, now=self.now)
+        assert moves or not told
         if pin is not None and moves:
+            if self.waits and not pin.lapsed and pin.acked == min(holding):
+                assert told, "P4: somebody waits, and this may have made room"
+            self.waits = self.waits and not told
             pin.acked, pin.moved_at = seq, self.now
             pin.lapsed = pin.lapsed and seq < self.first - 1
 

@@ -6,7 +6,7 @@ import pytest
 
 from gapless.core.authorize import allow_anyone_unpinned
 from gapless.core.channel import Channel
-from gapless.core.channels import Channels, Ticket
+from gapless.core.channels import Channels
 from gapless.core.closing import Code
 from gapless.core.config import Config
 from gapless.core.errors import InvalidChannel, TooManyChannels
@@ -23,6 +23,8 @@ from gapless.core.frames import (
     Subscribed,
     Unsubscribe,
 )
+from gapless.core.local import LocalReader
+from gapless.core.news import Ticket
 from gapless.core.position import Position
 from gapless.core.reader import Reader
 from gapless.core.store import Appended, AppendRefused, HistoryRead
@@ -33,6 +35,16 @@ from .list_store import ListStore
 from .parts import counted
 
 HUB = Config.production("hub")
+
+
+class Waiting:
+    """Who a read is for: it notes the answers."""
+
+    def __init__(self) -> None:
+        self.answered: list[Reader | LocalReader] = []
+
+    def read_answered(self, reader: Reader | LocalReader) -> None:
+        self.answered.append(reader)
 
 
 class Shelf:
@@ -288,7 +300,7 @@ class TestClients:
 
     def test_a_message_larger_than_the_channel_is_refused_alone(self) -> None:
         pair = Pair(seed=4)
-        pair.hub.configure("news", history_bytes=50)
+        pair.hub.configure("news", now=pair.clock.now, history_bytes=50)
         checker = Checker(pair)
         started(pair)
         for payload in (b"small", b"x" * 51, b"small too"):
@@ -356,7 +368,7 @@ class TestEpochsThatWereLeft:
         reader.next_control(now=0.0)
         after = reader.next_read()
         assert after == 2
-        shelf.channels.read(reader, after, now=0.0)
+        shelf.channels.read(reader, after, Waiting(), now=0.0)
         read = shelf.commands.pop(0)
         assert isinstance(read, ReadHistory)
         ticket = shelf.publish(b"m11")

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from gapless.core.authorize import Grant
-from gapless.core.channels import Ticket
 from gapless.core.closing import Code
 from gapless.core.config import KIB, Config
 from gapless.core.errors import (
@@ -32,6 +31,7 @@ from gapless.core.frames import (
     Welcome,
 )
 from gapless.core.local import LocalReader
+from gapless.core.news import Ticket
 
 from .by_hand import DurableHubByHand, HubByHand
 
@@ -113,7 +113,7 @@ class TestPublishing:
 
     def test_rejecting_is_a_ticket_and_refuses_a_client_for_good(self) -> None:
         desk = HubByHand(config=replace(HUB, history_messages=1, patience=1000.0))
-        desk.hub.configure("news", overflow="reject")
+        desk.hub.configure("news", now=desk.now, overflow="reject")
         assert desk.hub.subscribe("news", "earliest", now=desk.now) is not None
         desk.hub.publish("news", b"m1", now=desk.now)
         ticket = desk.hub.publish("news", b"m2", now=desk.now)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gapless.core.closing import Code
 from gapless.core.config import KIB
 from gapless.core.credit import charge
 from gapless.core.frames import Ack, Data, Frame, Gone, Offer, Offered, Refused
@@ -235,8 +236,23 @@ class TestCredit:
     def test_credit_that_came_back_is_announced_without_an_ack_moving(self) -> None:
         """Model item 4: a limit that grows only with accepts deadlocks after a refusal."""
         desk = opened()
+        desk.data(1, b"a")
+        desk.start()
+        desk.intake.handle_refused("full", None)
+        assert desk.says() == Ack(1, 0, WINDOW + 33)
+        assert isinstance(desk.says(), Refused)
         desk.data(5, *[bytes(100)] * 2)
-        assert desk.says() == Ack(1, 0, WINDOW + 264), "discarded is received"
+        assert desk.says() == Ack(1, 0, WINDOW + 33 + 264), "discarded is received"
+
+    def test_a_hole_that_no_refusal_explains_is_a_link_that_loses_frames(self) -> None:
+        """The publisher believes it has sent what is missing; only another offer asks for it."""
+        desk = opened()
+        desk.data(1, b"a")
+        with pytest.raises(Violation, match="came behind a hole") as caught:
+            desk.data(3, b"c")
+        assert caught.value.code is Code.DIVERGED
+        with pytest.raises(Violation, match="behind a hole"):
+            desk.intake.receive_gone(Gone(1, 3, 4, "skipped"), now=0.0)
 
 
 class TestRefusing:

@@ -60,7 +60,7 @@ class TestItem8LostMarkers:
             verify=allow_anyone_unpinned,
         )
         checker, tap = Checker(pair), started(pair)
-        pair.hub.configure("other", history_messages=100)
+        pair.hub.configure("other", now=pair.clock.now, history_messages=100)
         news, other = pair.peer.subscribe("news"), pair.peer.subscribe("other")
         pair.settle()
         assert pair.peer.take_all(other)[1:] == [], "it is waited on"

@@ -112,11 +112,14 @@ def test_if_the_old_link_is_lost_the_rest_is_offered_on_the_new_one(mover: Mover
     assert mover.outcomes() == [(1, 2, "unknown")]
 
 
-def test_if_the_new_link_is_lost_the_old_one_is_given_up(mover: Mover) -> None:
+def test_if_the_new_link_is_lost_the_answers_still_come_on_the_old_one(mover: Mover) -> None:
+    """Rule 9: it is kept until nothing is left to be answered, whatever happens to the new one."""
     mover.client.handle_link_lost(NEW, LOST, now=mover.now)
     assert mover.client.link is None
+    assert [outbox.phase for outbox in mover.client.outboxes] == [OfferPhase.STAYING]
+    mover.say_on(OLD, Ack(1, 2, 1 << 20))
+    assert mover.outcomes() == [(1, 2, "accepted")]
     assert [type(frame) for frame in mover.hear_on(OLD)] == [Close]
-    assert [outbox.phase for outbox in mover.client.outboxes] == [OfferPhase.IDLE]
 
 
 def test_a_refusal_on_the_old_link_is_the_end_of_it(mover: Mover) -> None:

@@ -155,11 +155,22 @@ class TestOffers:
         desk.greet(1)
         desk.say(1, *(Offer(number, f"c{number}", None, 1) for number in (1, 2, 3)))
         assert code(desk.hear(1)) == Code.POLICY
-        desk = HubByHand(config=replace(HUB, max_hub_channels=1))
+
+    def test_an_offer_waits_for_a_place_in_a_full_hub(self) -> None:
+        """P7: for that channel alone; the others of the session go on."""
+        desk = HubByHand(config=replace(HUB, max_hub_channels=2))
+        desk.hub.configure("other", now=desk.now, history_age=5.0)
         desk.hub.publish("other", b"m", now=desk.now)
+        desk.hub.publish("mine", b"m", now=desk.now)
         desk.greet(1)
-        desk.say(1, Offer(1, "news", None, 1))
-        assert code(desk.hear(1)) == Code.TRY_LATER
+        desk.say(1, Offer(1, "news", None, 1), Offer(2, "mine", None, 1))
+        assert [frame.id for frame in desk.hear(1) if isinstance(frame, Offered)] == [2]
+        desk.say(1, Data(2, 1, [b"m2"], False))
+        assert desk.entries("mine") == [b"m", b"m2"]
+        desk.hub.channels.forget("other")
+        desk.now += 1.0
+        desk.hub.handle_timeout(now=desk.now)
+        assert [frame.id for frame in desk.hear(1) if isinstance(frame, Offered)] == [1]
 
     def test_names_of_ours_are_not_for_publishing(self) -> None:
         desk = HubByHand()

@@ -63,7 +63,7 @@ class TestShed:
         desk.subscription.handle_link_lost(now=desk.now)
         desk.asks()
         desk.subscription.shed(EVERYTHING)
-        assert desk.phase() is Phase.SET_BACK
+        assert desk.phase() is Phase.OVERTAKEN
         desk.take()
         assert desk.asks().since == Position("E1", 1)
 

@@ -123,7 +123,7 @@ def test_p1_a_message_that_is_not_what_was_appended() -> None:
 
 def test_what_was_appended_is_known_after_it_rotated_out() -> None:
     reading = Reading()
-    reading.pair.hub.configure("a", history_messages=1)
+    reading.pair.hub.configure("a", now=reading.pair.clock.now, history_messages=1)
     for text in ("one", "two"):
         ticket = reading.pair.publish("a", text)
     assert ticket is not None

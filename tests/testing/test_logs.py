@@ -12,7 +12,7 @@ class Kept:
         self.told: list[tuple[str, bytes, str | None]] = []
         self.logs = Logs(self.pair.hosts, self._tell)
         self.logs.names["a"] = None
-        self.pair.hub.configure("a", history_messages=history)
+        self.pair.hub.configure("a", now=self.pair.clock.now, history_messages=history)
 
     def publish(self, text: str) -> tuple[str, int]:
         ticket = self.pair.publish("a", text)

@@ -337,6 +337,16 @@ def test_credentials_are_shown_to_the_verifier() -> None:
     assert shown == ["user:secret"]
 
 
+def test_a_verdict_can_take_its_time() -> None:
+    pair = Pair(verify=lambda credentials: Grant("one"), verdict_delay=(2.0, 2.0))
+    pair.peer.start()
+
+    pair.run(1.9)
+    assert pair.client.link is None
+    pair.run(0.2)
+    assert pair.client.link is not None
+
+
 def test_the_wires_can_be_any() -> None:
     pair = Pair(
         record=True,

@@ -9,8 +9,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from gapless.core.channels import Ticket
 from gapless.core.events import Settled, SettledOutcome
+from gapless.core.news import Ticket
 
 Waiter = TypeVar("Waiter", bound=Hashable)
 

@@ -19,6 +19,9 @@ from .history import History
 from .outbox import BATCH_BYTES, BATCH_MESSAGES
 from .position import Position, Since
 
+EPOCHS_REMEMBERED = 8
+"""Epochs a channel has left that it would know again."""
+
 CACHED_BATCHES = 8
 """Batches kept so that readers a little behind the head are handed the same object."""
 
@@ -98,6 +101,8 @@ class Channel:
         )
         self.dropped_reason = "rotated"
         self.reader_count = 0
+        self.is_told = True
+        self._left: dict[str, None] = {}
         self._stored_first = stored_first
         self._pins: dict[Hashable, Pin] = {}
         self._floor = 0
@@ -147,17 +152,18 @@ class Channel:
         return owner in self._pins
 
     def ack(self, owner: Hashable, seq: int, *, now: float) -> bool:
-        """Move a reader's pin; True if that may have made room."""
+        """Move a reader's pin; True if that may have made room: it was the last to hold back."""
         pin = self._pins.get(owner)
         if pin is None or seq <= pin.acked:
             return False
+        held_back = not pin.lapsed and pin.acked <= self._floor
         pin.acked = seq
         pin.moved_at = now
         if pin.lapsed and seq >= self.history.first - 1:
             pin.lapsed = False
             self._lapsed -= 1
             self._floor = min(self._floor, seq)
-        return True
+        return held_back
 
     def next_lapse(self) -> float | None:
         """When the first pin that holds the oldest message lapses, or None."""
@@ -188,6 +194,15 @@ class Channel:
                 history.drop_oldest()
         self._note_dropped(first)
         return Admission.ROOM
+
+    def fitting(self, payloads: list[bytes]) -> int:
+        """How many of the payloads, from the first on, fit beside what is held."""
+        size = 0
+        for count, payload in enumerate(payloads):
+            size += len(payload)
+            if not self.history.has_room(size, count + 1):
+                return count
+        return len(payloads)
 
     def append_now(self, payload: bytes, text: bool, *, now: float) -> int:
         """Admit and append one message of the hub's own, if that takes no more than a rotation.
@@ -220,8 +235,22 @@ class Channel:
             history.drop_oldest()
             self.dropped_reason = "expired"
 
+    def is_known_as(self, epoch: str) -> bool:
+        """Whether a store that names this epoch means the present one.
+
+        One that hasn't been told of an epoch made here still names one that was left.
+        """
+        return epoch == self.epoch or (not self.is_told and epoch in self._left)
+
+    def was_called(self, epoch: str) -> bool:
+        """Whether an epoch is the present one or was left: it never comes back."""
+        return epoch == self.epoch or epoch in self._left
+
     def start_over(self, epoch: str, head: int, stored_first: int) -> None:
         """Begin a new epoch: the store is not the one the old numbers were made under."""
+        self._left[self.epoch] = None
+        if len(self._left) > EPOCHS_REMEMBERED:
+            del self._left[next(iter(self._left))]
         self.epoch = epoch
         self.history.drop_through(self.history.head)
         self.history.renumber(head + 1)

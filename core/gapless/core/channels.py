@@ -15,56 +15,11 @@ from .config import Config
 from .errors import MessageTooLarge, TooManyChannels
 from .events import Append, Command, ReadHistory
 from .intake import Chunk, Intake
+from .local import LocalReader
+from .news import Asker, News, Ticket
 from .outbox import BATCH_BYTES, BATCH_MESSAGES
-from .position import Position
 from .reader import Reader
 from .store import Appended, AppendRefused, HistoryRead
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """A publish of the server itself: `is_accepted`, or `refused`, or not answered yet.
-
-    Attributes:
-        channel: where.
-        epoch, seq: the number of the last message of the batch, once it is accepted.
-        refused: why it is not.
-    """
-
-    channel: str
-    epoch: str = ""
-    seq: int = 0
-    refused: str | None = None
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether the store hasn't answered."""
-        return not self.seq and self.refused is None
-
-    @property
-    def position(self) -> Position | None:
-        """The position of the last message; None unless it is accepted."""
-        return Position(self.epoch, self.seq) if self.seq else None
-
-
-class News:
-    """What happened in the channels and hasn't been passed on to sessions and applications."""
-
-    def __init__(self) -> None:
-        self.opened: dict[str, None] = {}
-        self.restarted: dict[Channel, None] = {}
-        self.moved: dict[Channel, None] = {}
-        self.fetched: dict[Reader, None] = {}
-        self.touched: dict[Intake, None] = {}
-        self.settled: dict[object, None] = {}
-        self.blocked: dict[Channel, None] = {}
-
-    @property
-    def is_any(self) -> bool:
-        """Whether there is anything to pass on."""
-        return bool(self.opened or self.restarted or self.moved or self.fetched) or bool(
-            self.touched or self.settled or self.blocked
-        )
 
 
 @dataclass(slots=True)
@@ -86,7 +41,8 @@ class Work:
 class Reading:
     """A read the store hasn't answered, and the numbering it was asked under."""
 
-    reader: Reader
+    reader: Reader | LocalReader
+    asker: Asker
     after: int
     epoch: str
     head: int
@@ -106,6 +62,7 @@ class Channels:
         named: the open channels by name; read only.
         news: what sessions and applications are to be told.
         waiting: channels for whose room the server's own publishers wait.
+        homeless: intakes whose channel the hub has no place for; `rehouse` tries again.
     """
 
     def __init__(
@@ -142,6 +99,7 @@ class Channels:
         self.named: Mapping[str, Channel] = self._channels
         self.news = News()
         self.waiting: dict[str, None] = {}
+        self.homeless: dict[Intake, None] = {}
 
     def __len__(self) -> int:
         return len(self._channels)
@@ -252,26 +210,33 @@ class Channels:
             f"{settings.history_bytes} bytes"
         )
 
-    def serve(self, intake: Intake, *, now: float) -> None:
-        """Hand an intake's queue to the store, as far as there is room.
+    def serve(self, intake: Intake, *, now: float) -> bool:
+        """Hand an intake's queue to the store, as far as there is room; False if there is none.
 
         One that was served and must wait goes behind the others: a busy one keeps none out (P4).
         """
         if intake.forbidden is not None:
             self._turn_away(intake)
-            return
-        while (channel := self.open(intake.name, now=now)) is not None:
+            return True
+        try:
+            channel = self.open(intake.name, now=now)
+        except TooManyChannels:
+            self.homeless[intake] = None
+            return True
+        is_served = False
+        while channel is not None:
             self._prepare_answer(intake, channel)
             if channel in self._busy:
                 break
             chunk = intake.next_chunk(*self._chunk_bounds(channel))
             if chunk is None:
                 self.abandon(intake)
-                return
+                return True
             verdict = self._judge(intake, channel, chunk, now)
             if verdict is Admission.WAIT:
                 self.news.blocked[channel] = None
                 break
+            is_served = True
             intake.take_chunk(chunk)
             self._intakes.get(intake.name, {}).pop(intake, None)
             self.news.touched[intake] = None
@@ -283,22 +248,40 @@ class Channels:
             publisher = (intake.owner, intake.epoch, chunk.first)
             self._append(channel, chunk.payloads, chunk.text, intake, publisher, now)
         self._intakes.setdefault(intake.name, {})[intake] = None
+        return is_served
 
     def wake(self, channel: Channel, *, now: float) -> None:
-        """Room may have come up: serve who waits for it."""
+        """Room may have come up: serve who waits for it, in turn, until one finds none (I9)."""
         for intake in list(self._intakes.get(channel.name, ())):
-            self.serve(intake, now=now)
+            if not self.serve(intake, now=now):
+                break
         if channel.name in self.waiting:
             del self.waiting[channel.name]
             self.news.settled[channel.name] = None
 
     def abandon(self, intake: Intake) -> None:
         """An intake waits no more."""
+        self.homeless.pop(intake, None)
         waiting = self._intakes.get(intake.name)
         if waiting is not None:
             waiting.pop(intake, None)
             if not waiting:
                 del self._intakes[intake.name]
+
+    def is_lapse_due(self, channel: Channel, *, now: float) -> bool:
+        """Whether a pin that somebody waits for has lapsed, and nobody has looked since."""
+        is_awaited = channel.name in self.waiting or self._intakes.get(channel.name)
+        if not is_awaited or channel in self._busy:
+            return False
+        at = channel.next_lapse()
+        return at is not None and at <= now
+
+    def rehouse(self, *, now: float) -> None:
+        """Serve those for whose channel there was no place, if there is one now."""
+        homeless = list(self.homeless)
+        self.homeless.clear()
+        for intake in homeless:
+            self.serve(intake, now=now)
 
     def next_lapse(self, channel: Channel, *, now: float) -> float | None:
         """When a pin that somebody waits for lapses, or a message that nobody pins expires."""
@@ -312,11 +295,11 @@ class Channels:
 
     # reading
 
-    def read(self, reader: Reader, after: int, *, now: float) -> None:
+    def read(self, reader: Reader | LocalReader, after: int, asker: Asker, *, now: float) -> None:
         """Ask the store for what a reader needs and the history no longer holds."""
         channel = reader.channel
         request = self._next_request()
-        self._reads[request] = Reading(reader, after, channel.epoch, channel.head)
+        self._reads[request] = Reading(reader, asker, after, channel.epoch, channel.head)
         command = ReadHistory(request, channel.name, after, BATCH_MESSAGES, BATCH_BYTES)
         self._commands.append(command)
 
@@ -329,6 +312,7 @@ class Channels:
             last = answer.publisher_last if isinstance(answer, Appended) else None
             intake.handle_recalled(epoch, last)
             self.news.touched[intake] = None
+            self.serve(intake, now=now)
             return
         work = self._work.pop(answer.request, None)
         if work is not None:
@@ -357,15 +341,18 @@ class Channels:
         if reading is None:
             return
         reader, channel = reading.reader, reading.reader.channel
+        self.news.fetched.append((reader, reading.asker))
         if channel.epoch != reading.epoch:
             # Asked under an older numbering: it says nothing about this one.
+            reader.handle_history([], False, reading.after)
             return
-        if answer.epoch != channel.epoch or answer.head < reading.head:
+        if not channel.is_known_as(answer.epoch) or answer.head < reading.head:
             self._start_over(channel, answer.epoch, answer.first, answer.head, now)
             return
         channel.set_stored_first(answer.first)
-        reader.handle_history(list(answer.payloads), answer.text, reading.after)
-        self.news.fetched[reader] = None
+        # What another node has appended meanwhile has no place here yet.
+        payloads = list(answer.payloads[: max(0, channel.head - reading.after)])
+        reader.handle_history(payloads, answer.text, reading.after)
 
     # internals
 
@@ -414,9 +401,14 @@ class Channels:
             self.news.touched[origin] = None
 
     def _accept_stored(self, work: Work, answer: Appended, now: float) -> None:
+        if answer.known:
+            self._accept(work.channel, work.origin)
+            return
         channel, epoch = work.channel, answer.epoch
-        if epoch == work.epoch:
+        if epoch == work.epoch or channel.is_known_as(epoch):
             # The channel may have started over meanwhile: an epoch that was left never comes back.
+            if epoch == channel.epoch:
+                channel.is_told = True
             epoch = channel.epoch
         if epoch != channel.epoch or answer.seq <= channel.head:
             self._start_over(channel, epoch, answer.seq, answer.seq - 1, now)
@@ -450,8 +442,9 @@ class Channels:
         One made here is told to the store at once, by an append of nothing: a hub that restarted
         before the next message would else give the old numbers again, to other messages.
         """
-        is_ours = epoch == channel.epoch
+        is_ours = channel.was_called(epoch)
         channel.start_over(self._new_epoch() if is_ours else epoch, head, first)
+        channel.is_told = not is_ours
         self.news.restarted[channel] = None
         if is_ours:
             self._tell_epoch(channel, now)
@@ -489,7 +482,13 @@ class Channels:
         if len(chunk.payloads[0]) > largest:
             return Admission.TOO_LARGE
         size = sum(map(len, chunk.payloads))
-        return channel.admit(size, len(chunk.payloads), now=now)
+        verdict = channel.admit(size, len(chunk.payloads), now=now)
+        if verdict is Admission.REJECT:
+            fitting = channel.fitting(chunk.payloads)
+            if fitting:
+                del chunk.payloads[fitting:]
+                return Admission.ROOM
+        return verdict
 
     def _forget_idle(self) -> None:
         for name, channel in list(self._channels.items()):

@@ -12,7 +12,7 @@ from random import Random
 from .closing import Ending
 from .config import Config
 from .dialer import Dialer
-from .errors import InvalidChannel, InvalidState, MessageTooLarge, TooManyChannels
+from .errors import InvalidChannel, InvalidState, TooManyChannels, too_large
 from .events import ChannelEvent, Message, Settled
 from .frames import (
     Ack,
@@ -24,6 +24,7 @@ from .frames import (
     Refused,
     Subscribe,
     Subscribed,
+    Welcome,
 )
 from .lane import Inbound, Lane
 from .link import Link
@@ -209,9 +210,7 @@ class ClientSession(Dialer):
         now = self._clamp(now)
         self._check_open()
         if len(payload) > self.max_message:
-            raise MessageTooLarge(
-                f"{len(payload)} bytes for channel {channel!r}; at most {self.max_message} fit"
-            )
+            raise too_large(channel, len(payload), self.max_message)
         if text:
             check_text(payload)
         outbox = self._outbox(channel)
@@ -330,6 +329,12 @@ class ClientSession(Dialer):
         if self._may_be_full():
             self._shed(self.held_bytes - self.config.memory_limit)
 
+    def _receive_welcome(self, link: Link, frame: Welcome, now: float) -> None:
+        super()._receive_welcome(link, frame, now)
+        for index, outbox in enumerate(self._outboxes.values()):
+            outbox.take_limits(self.max_message, is_barred=index >= self._max_channels)
+            self._touch(outbox)
+
     def _touch(self, lane: Lane) -> None:
         super()._touch(lane)
         if isinstance(lane, Outbox):
@@ -382,6 +387,8 @@ class ClientSession(Dialer):
                 raise TooManyChannels(f"{self._max_channels} channels are published to already")
             outbox = Outbox(channel, config=self.config, ids=self._offers)
             self._outboxes[channel] = outbox
+        if outbox.is_barred:
+            raise TooManyChannels(f"the server lets publish to {self._max_channels} channels")
         return outbox
 
     def _may_be_full(self) -> bool:

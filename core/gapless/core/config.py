@@ -112,6 +112,16 @@ def check_setting(name: str, value: object) -> None:
         raise ConfigError(f"Config.{name} is {value!r}; it must be a whole number")
 
 
+def check_seconds(name: str, value: float) -> None:
+    """Refuse what is no time, or longer than 30 days.
+
+    Raises:
+        ConfigError: the message names the argument.
+    """
+    if not 0 <= value <= _LONGEST:
+        raise ConfigError(f"{name} is {value!r}; it must be 0 … {_LONGEST:g} seconds")
+
+
 _LONGEST = 30 * 86_400.0
 _RANGES: dict[str, tuple[float, float]] = {
     "connect_timeout": (0.001, _LONGEST),

@@ -29,7 +29,7 @@ from .frames import (
 )
 from .lane import Lane
 from .link import Link
-from .position import has_surrogates
+from .position import Position, escaped_size, has_surrogates
 from .reconnector import FINAL, Reconnector
 from .session import Session
 from .states import LinkState, SessionState, SessionTrigger
@@ -39,6 +39,12 @@ PIPELINED_BYTES = 48 * 1024
 """Bytes of `subscribe` that may follow `hello` before the verdict."""
 
 MAX_TOKEN = 512
+"""Characters of a session token."""
+
+MAX_CREDENTIALS = 4096
+"""Characters of credentials. As JSON carries them, a `hello` must have room for them as well."""
+
+_HELLO_ROOM = 7 * 1024
 
 
 class Dialer(Session):
@@ -64,9 +70,8 @@ class Dialer(Session):
         token: str | None = None,
         wait: float = 0.0,
     ) -> None:
-        for name, secret in (("credentials", credentials), ("token", token)):
-            if secret is not None and has_surrogates(secret):
-                raise ConfigError(f"{name} has lone surrogates and can't be sent; use plain text")
+        _check_secret("credentials", credentials, MAX_CREDENTIALS)
+        _check_secret("token", token, MAX_TOKEN)
         if not wait >= 0:
             raise ConfigError(f"wait is {wait!r}; it must be a number of seconds, 0 for one try")
         super().__init__(config, rng=rng)
@@ -195,7 +200,8 @@ class Dialer(Session):
             return None
         frame = self._next_pipelined(now)
         if frame is not None:
-            self._pipelined += 100 + 2 * len(frame.channel.encode())
+            since = frame.since.epoch if isinstance(frame.since, Position) else frame.since
+            self._pipelined += 128 + escaped_size(frame.channel) + escaped_size(since)
         return frame
 
     def _next_pipelined(self, now: float) -> Subscribe | None:
@@ -291,8 +297,6 @@ class Dialer(Session):
         if link is self._old:
             self._forget_old(now)
             return
-        if self._old is not None and self._link is None:
-            self._leave_old(now)
         if link is self._dialing:
             self._dialing = None
         if self.state is SessionState.CLOSED:
@@ -368,6 +372,17 @@ class Dialer(Session):
         for key in ("dial", "close"):
             self._timers.set(key, None)
         self._tell(Closed(ending))
+
+
+def _check_secret(name: str, secret: str | None, most: int) -> None:
+    if secret is None:
+        return
+    if has_surrogates(secret):
+        raise ConfigError(f"{name} has lone surrogates and can't be sent; use plain text")
+    if len(secret) > most:
+        raise ConfigError(f"{name} has {len(secret)} characters; at most {most} can be sent")
+    if escaped_size(secret) > _HELLO_ROOM:
+        raise ConfigError(f"{name} is too long for a hello once encoded; use plain ASCII")
 
 
 _MOVED = Ending(Code.DONE, "moved to another session")

@@ -39,3 +39,8 @@ class TooManyChannels(LocalProtocolError):
 
 class ConfigError(LocalProtocolError, ValueError):
     """A config value is out of range; the message names the field."""
+
+
+def too_large(channel: str, size: int, most: int) -> MessageTooLarge:
+    """Make the error for a payload of `size` bytes where `most` fit."""
+    return MessageTooLarge(f"{size} bytes for channel {channel!r}; at most {most} fit")

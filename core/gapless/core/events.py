@@ -173,7 +173,7 @@ class Append:
         channel, epoch: where; the first message gets the number `seq`.
         payloads: a batch, all text or all binary; none: take note of the epoch, and answer.
         publisher: (session, epoch, seq of the first) of a client's publish: a store that has
-            accepted that already answers without appending again.
+            accepted that already answers `known`, without appending again.
     """
 
     request: int

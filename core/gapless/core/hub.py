@@ -12,20 +12,25 @@ from random import Random
 
 from .authorize import Grant, Verifier
 from .channel import Channel
-from .channels import Channels, Ticket
+from .channels import Channels
 from .closing import Code, Ending
-from .config import Config
-from .errors import InvalidChannel, InvalidState, MessageTooLarge
+from .config import Config, check_seconds
+from .errors import InvalidChannel, InvalidState, too_large
 from .events import Authorize, ChannelEvent, Command
-from .frames import Frame, Welcome
+from .frames import Frame
 from .greeting import Greeting, Reception
 from .local import LocalReader
+from .news import Ticket
 from .position import Since, check_channel, check_since, check_text
+from .reader import Reader
 from .readership import Readership
+from .roster import Roster
 from .server import ServerSession
 from .store import Appended, AppendRefused, HistoryRead
 from .timers import Timers
-from .tokens import Tokens
+
+REHOUSE_EVERY = 1.0
+"""Seconds until a channel for which the hub had no place is tried again."""
 
 
 class Hub:
@@ -59,9 +64,9 @@ class Hub:
         self._reception = Reception(
             config, rng=rng, commands=self._commands, writable=self._writable
         )
-        self._links: dict[int, ServerSession] = {}
-        self._sessions: dict[str, ServerSession] = {}
-        self._tokens: Tokens[ServerSession] = Tokens(new_token)
+        self._roster = Roster(config, new_token=new_token, new_session=self._new_session)
+        self._links = self._roster.links
+        self._sessions = self._roster.sessions
         self.readership: Readership[ServerSession] = Readership()
         self._ready: dict[object, None] = {}
         self._draining: Ending | None = None
@@ -140,13 +145,13 @@ class Hub:
 
     def handle_appended(self, answer: Appended | AppendRefused, *, now: float) -> None:
         """Take the store's answer to `Append`."""
-        now = self._clamp(now)
-        self.channels.handle_appended(answer, now=now)
+        self.channels.handle_appended(answer, now=self._clamp(now))
+        self._pass_on_restarts()
 
     def handle_history(self, answer: HistoryRead, *, now: float) -> None:
         """Take the store's answer to `ReadHistory`."""
-        now = self._clamp(now)
-        self.channels.handle_history(answer, now=now)
+        self.channels.handle_history(answer, now=self._clamp(now))
+        self._pass_on_restarts()
 
     def handle_timeout(self, *, now: float) -> None:
         """Let time pass. Early, late and spurious calls are harmless."""
@@ -160,6 +165,9 @@ class Hub:
                 key.expire(now=now)
                 self.room_made(key, now)
                 self._watch(key)
+            elif key == "homeless":
+                self.channels.rehouse(now=now)
+                self._watch_homeless()
             elif key == "leave":
                 self._writable |= dict.fromkeys(self._links)
             elif self._draining is not None and now >= self._cut_at:
@@ -169,10 +177,8 @@ class Hub:
 
     def next_deadline(self) -> float | None:
         """When `handle_timeout` next has something to do; None if never."""
-        own, greetings = self._timers.next_deadline(), self._reception.next_deadline()
-        if own is None or greetings is None:
-            return greetings if own is None else own
-        return min(own, greetings)
+        times = self._timers.next_deadline(), self._reception.next_deadline()
+        return min((at for at in times if at is not None), default=None)
 
     # commands
 
@@ -194,7 +200,7 @@ class Hub:
             self._now = now
         size = len(payload)
         if size > self.config.max_message:
-            raise self._too_large(channel, size)
+            raise too_large(channel, size, self.config.max_message)
         if text:
             check_text(payload)
         opened = self.channels.named.get(channel)
@@ -211,7 +217,7 @@ class Hub:
             raise InvalidState("a batch has at least one message")
         sizes = list(map(len, payloads))
         if max(sizes) > self.config.max_message:
-            raise self._too_large(channel, max(sizes))
+            raise too_large(channel, max(sizes), self.config.max_message)
         if text:
             for payload in payloads:
                 check_text(payload)
@@ -220,15 +226,20 @@ class Hub:
             self._check_name(channel)
         return self.channels.publish(opened, channel, payloads, sum(sizes), text, now=now)
 
-    def configure(self, channel: str, **fields: object) -> None:
+    def configure(self, channel: str, *, now: float, **fields: object) -> None:
         """Change how a channel keeps messages: fields of `ChannelSettings`.
 
         Raises:
             ConfigError: a value is out of range.
             InvalidChannel: the name can't be a channel.
         """
+        now = self._clamp(now)
         self._check_name(channel)
         self.channels.configure(channel, **fields)
+        opened = self.channels.find(channel)
+        if opened is not None:
+            self.room_made(opened, now)
+            self._watch(opened)
 
     def subscribe(self, channel: str, since: Since = "latest", *, now: float) -> LocalReader | None:
         """Read a channel inside the server; None while the store opens it: ask again when ready.
@@ -262,6 +273,10 @@ class Hub:
         event = reader.next_event(now=now)
         if event is not None:
             self.room_made(reader.channel, now)
+        else:
+            after = reader.next_read()
+            if after is not None:
+                self.channels.read(reader, after, self, now=now)
         return event
 
     def drain(self, *, now: float, timeout: float | None = None, spread: float = 0.0) -> None:
@@ -274,9 +289,14 @@ class Hub:
             timeout: seconds after which links are cut; default `config.close_timeout`.
             spread: seconds over which clients spread their move to another server. Until then
                 their links stay, caught up or not (rule 9). 0: they close once caught up.
+
+        Raises:
+            ConfigError: one of them is no time.
         """
         now = self._clamp(now)
         seconds = self.config.close_timeout if timeout is None else timeout
+        check_seconds("timeout", seconds)
+        check_seconds("spread", spread)
         if self._draining is None:
             self._draining = Ending(Code.GOING_AWAY, "the server is going away")
             self._reception.refuse_all(self._draining)
@@ -322,6 +342,7 @@ class Hub:
                 frame is None
                 and self._draining is not None
                 and now >= self._leave_at
+                and session.link == link
                 and session.is_caught_up
             ):
                 # Everything it had to say is said: now the last word.
@@ -337,15 +358,22 @@ class Hub:
         """Make the name of an epoch: 16 hex digits."""
         return hashlib.sha256(self._new_token().encode()).hexdigest()[:16]
 
+    def read_answered(self, reader: Reader | LocalReader) -> None:
+        """The store has answered what was asked for one of the server's own readers."""
+        self._ready[reader] = None
+
     def room_made(self, channel: Channel, now: float) -> None:
         """A pin moved or time passed: who waits for room is served."""
         self.channels.wake(channel, now=now)
 
+    def link_over(self, link: int) -> None:
+        """Nothing more will be said on a link: forget whose it was."""
+        self._links.pop(link, None)
+
     def session_over(self, session: ServerSession, now: float) -> None:
         """Forget a session with its pins, cursors and private channel."""
         session.end(now)
-        self._tokens.forget(session)
-        self._sessions.pop(session.id, None)
+        self._roster.forget(session)
         self._timers.set(session, None)
         self.channels.forget(session.id)
 
@@ -354,10 +382,6 @@ class Hub:
     def _clamp(self, now: float) -> float:
         self._now = max(self._now, now)
         return self._now
-
-    def _too_large(self, channel: str, size: int) -> MessageTooLarge:
-        most = self.config.max_message
-        return MessageTooLarge(f"{size} bytes for channel {channel!r}; at most {most} fit")
 
     def _check_name(self, channel: str) -> None:
         if self._draining is not None:
@@ -384,38 +408,19 @@ class Hub:
                 greeting, Ending(Code.UNAUTHORIZED, "the credentials were refused")
             )
             return
-        session = None if hello.token is None else self._tokens.find(hello.token)
-        resumed = session is not None and session.grant.principal == grant.principal
-        if session is None or not resumed:
-            if len(self._sessions) >= self.config.max_sessions:
-                self._reception.refuse(greeting, Ending(Code.TRY_LATER, "the server is full", 1.0))
-                return
-            session = self._new_session(grant)
-        elif session.link is not None and session.link > link.id:
-            self._reception.refuse(
-                greeting, Ending(Code.FENCED, "a newer connection has the session")
-            )
+        claim = self._roster.claim(link.id, hello, grant)
+        if isinstance(claim, Ending):
+            self._reception.refuse(greeting, claim)
             return
+        session, welcome = claim
         self._reception.release(greeting)
-        token = self._tokens.show(session, hello.token if resumed else None)
-        welcome = Welcome(
-            session.id,
-            token,
-            resumed,
-            int(self.config.heartbeat * 1000),
-            int(self.config.lease * 1000),
-            self.config.max_message,
-            self.config.max_channels,
-        )
-        self._links[link.id] = session
-        session.attach(link, hello, welcome, now=now)
+        session.attach(link, hello, welcome, grant, now=now)
         for frame in greeting.waiting:
             session.receive_frame(link.id, frame, now=now)
         self._follow_up(session)
 
-    def _new_session(self, grant: Grant) -> ServerSession:
-        number = "@" + hashlib.sha256(self._new_token().encode()).hexdigest()[:22]
-        session = ServerSession(
+    def _new_session(self, number: str, grant: Grant) -> ServerSession:
+        return ServerSession(
             number,
             grant,
             self,
@@ -424,18 +429,24 @@ class Hub:
             commands=self._commands,
             writable=self._writable,
         )
-        self._sessions[number] = session
-        return session
 
     def _follow_up(self, session: ServerSession) -> None:
         """After anything that touched a session: note its deadline."""
         deadline = session.next_deadline()
         if deadline is not None:
             self._timers.set(session, deadline)
+        self._watch_homeless()
 
     def _watch(self, channel: Channel) -> None:
         """Come back when a pin that somebody waits for lapses, or a message is too old."""
+        if self.channels.is_lapse_due(channel, now=self._now):
+            self.room_made(channel, self._now)
         self._timers.set(channel, self.channels.next_lapse(channel, now=self._now))
+
+    def _watch_homeless(self) -> None:
+        """Try again now and then to find a place for channels that had none."""
+        if self.channels.homeless:
+            self._timers.set("homeless", self._now + REHOUSE_EVERY)
 
     def _pass_on(self) -> None:
         """Pass on what happened in the channels to those whom it concerns.
@@ -443,10 +454,11 @@ class Hub:
         Done when outputs are asked for, so that many publishes wake a reader once.
         """
         news = self.channels.news
+        while news.blocked:
+            # It may be due already: then who waits is served now, and may have news in turn.
+            self._watch(news.blocked.popitem()[0])
         while news.opened:
             self._pass_on_opened(news.opened.popitem()[0])
-        while news.restarted:
-            self._pass_on_restarted(news.restarted.popitem()[0])
         while news.moved:
             channel = news.moved.popitem()[0]
             for reader, session in self.readership.readers(channel).items():
@@ -455,17 +467,13 @@ class Hub:
             if channel.settings.history_age is not None:
                 self._watch(channel)
         while news.fetched:
-            fetched = news.fetched.popitem()[0]
-            reading = self.readership.readers(fetched.channel).get(fetched)
-            if reading is not None:
-                reading.head_moved(fetched)
+            fetched, asker = news.fetched.pop()
+            asker.read_answered(fetched)
         while news.touched:
             intake = news.touched.popitem()[0]
             owner = self._sessions.get(intake.owner)
             if owner is not None:
                 owner.intake_changed(intake)
-        while news.blocked:
-            self._watch(news.blocked.popitem()[0])
         if news.settled:
             self._ready.update(news.settled)
             news.settled.clear()
@@ -475,10 +483,14 @@ class Hub:
             session.channel_opened(name, self._now)
             self._follow_up(session)
 
-    def _pass_on_restarted(self, channel: Channel) -> None:
-        for reader, session in list(self.readership.readers(channel).items()):
-            session.start_over(reader)
-        self._wake_locals(channel)
+    def _pass_on_restarts(self) -> None:
+        """At once: not a message of the new numbering may go out under the old one."""
+        restarted = self.channels.news.restarted
+        while restarted:
+            channel, _ = restarted.popitem()
+            for reader, session in list(self.readership.readers(channel).items()):
+                session.start_over(reader)
+            self._wake_locals(channel)
 
     def _wake_locals(self, channel: Channel) -> None:
         for reader in self.readership.locals(channel):

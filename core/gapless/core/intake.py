@@ -4,7 +4,8 @@ It keeps the publish cursor (rule 7): the publisher's epoch, made here, and the 
 message accepted. What comes is deduplicated and queued by a `Receiver` until the store has taken
 it; the queue is bounded by credit. A refused message blocks: the cursor stays before it, what
 follows is discarded silently until it comes again or the publisher's `gone` skips it. So a refusal
-that is lost with its link is simply asked again.
+that is lost with its link is simply asked again. Any other hole means that the link loses frames:
+it is ended, and the publisher offers again on the next.
 
 `offered` waits for this publisher's appends in flight: else a message could be applied twice.
 """
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .ack import AckPolicy
+from .backoff import MAX_HINT
+from .closing import Code
 from .credit import Credit, charge
 from .events import Lost
 from .frames import Ack, Data, Frame, Gone, Offer, Offered, Refused
@@ -31,6 +34,10 @@ class IntakePhase(enum.Enum):
     RECALLING = "recalling"
     ANSWERING = "answering"
     OPEN = "open"
+    BLOCKED = "blocked"
+
+
+_TAKING = frozenset({IntakePhase.OPEN, IntakePhase.BLOCKED})
 
 
 @dataclass(slots=True)
@@ -68,6 +75,7 @@ class Intake:
         self._run: Run | None = None
         self._in_flight: Chunk | None = None
         self._refusal: Refused | None = None
+        self._is_asking = False
 
     @property
     def epoch(self) -> str | None:
@@ -100,7 +108,7 @@ class Intake:
 
     def handle_recalled(self, epoch: str, last: int | None) -> None:
         """Take from the store how far it accepted the numbering `epoch`; None: it never saw it."""
-        offer = self._offer
+        offer, self._is_asking = self._offer, False
         if self.phase is not IntakePhase.RECALLING or offer is None or offer.epoch != epoch:
             return
         self.phase = IntakePhase.ANSWERING
@@ -108,21 +116,23 @@ class Intake:
             self._epoch, self._accepted = epoch, last
 
     def receive_data(self, frame: Data, *, now: float) -> None:
-        """Queue what is next; a duplicate is acked again, what comes after a gap discarded."""
-        if self.phase is not IntakePhase.OPEN:
+        """Queue what is next; a duplicate is acked again, what follows a refusal discarded."""
+        if self.phase not in _TAKING:
             raise Violation(f"data of {frame.id} before offered")
         if not self._credit.receive(charge(frame.payloads)):
             raise Violation(f"data for channel {self.name!r} beyond the limit")
         known = self._receiver.duplicates
         verdict = self._receiver.receive(frame.first, frame.payloads, frame.text)
+        self._judge(verdict, frame.first)
         if verdict is Verdict.GAP or self._receiver.duplicates != known:
             self._acks.demand()
 
     def receive_gone(self, frame: Gone, *, now: float) -> None:
         """Take the publisher's word that it skips messages that were refused."""
-        if self.phase is not IntakePhase.OPEN:
+        if self.phase not in _TAKING:
             raise Violation(f"gone of {frame.id} before offered")
-        self._receiver.receive_gone(frame.first, frame.last, frame.reason)
+        verdict = self._receiver.receive_gone(frame.first, frame.last, frame.reason)
+        self._judge(verdict, frame.first)
 
     def handle_link_lost(self, *, now: float) -> None:
         """Forget the queue: the publisher offers it again."""
@@ -150,9 +160,10 @@ class Intake:
         chunk = self._in_flight
         assert chunk is not None
         self._in_flight = None
-        if self.phase is not IntakePhase.OPEN:
+        if self.phase not in _TAKING:
             return
-        after = None if retry_after is None else int(retry_after * 1000)
+        self.phase = IntakePhase.BLOCKED
+        after = None if retry_after is None else int(min(max(retry_after, 0.0), MAX_HINT) * 1000)
         last = chunk.first + len(chunk.payloads) - 1
         self._refusal = Refused(self.id, chunk.first, last, code, after)
         self._acks.demand()
@@ -166,14 +177,18 @@ class Intake:
         if self.phase is not IntakePhase.OFFERED or self._in_flight is not None or offer is None:
             return None
         if store_remembers and offer.epoch is not None and offer.epoch != self._epoch:
+            if self._is_asking:
+                # About an offer before this one. The store is asked one thing at a time (P3).
+                return None
             self.phase = IntakePhase.RECALLING
+            self._is_asking = True
             return offer.epoch
         self.phase = IntakePhase.ANSWERING
         return None
 
     def next_chunk(self, max_messages: int, max_bytes: int) -> Chunk | None:
         """Look at what the store should take next; `take_chunk` hands it over."""
-        if self._in_flight is not None or self.phase is not IntakePhase.OPEN:
+        if self._in_flight is not None or self.phase not in _TAKING:
             return None
         if self._run is None:
             self._skip_gone()
@@ -204,7 +219,7 @@ class Intake:
         """Take the pending `offered`, `ack` or `refused`."""
         if self.phase is IntakePhase.ANSWERING:
             return self._answer()
-        if self.phase is not IntakePhase.OPEN:
+        if self.phase not in _TAKING:
             return None
         limit = self._credit.limit(self.held_bytes)
         if self._acks.is_due or limit - self._credit.announced >= self._credit.window // 4:
@@ -218,6 +233,14 @@ class Intake:
         return None
 
     # internals
+
+    def _judge(self, verdict: Verdict, first: int) -> None:
+        """The refused message has come again or is skipped; or there is a hole before `first`."""
+        if verdict is Verdict.ACCEPTED:
+            self.phase = IntakePhase.OPEN
+        elif verdict is Verdict.GAP and self.phase is IntakePhase.OPEN:
+            words = f"{first} for channel {self.name!r} came behind a hole"
+            raise Violation(words, Code.DIVERGED)
 
     def _answer(self) -> Offered:
         offer = self._offer

@@ -12,7 +12,9 @@ message's seq in an epoch is only final once it is accepted.
 import enum
 from collections import deque
 from collections.abc import Iterator
+from itertools import takewhile
 
+from .backoff import MAX_HINT
 from .config import Config
 from .credit import charge
 from .events import Settled, SettledOutcome
@@ -25,6 +27,10 @@ BATCH_MESSAGES = 128
 
 BATCH_BYTES = 64 * 1024
 """Bytes of payload in a batch at most, unless it is one message alone."""
+
+
+SOONEST = 0.1
+"""Seconds: a message refused for now is sent again no sooner, whatever the server asks."""
 
 
 class OfferPhase(enum.Enum):
@@ -55,6 +61,8 @@ class Outbox:
         self.id = 0
         self.epoch: str | None = None
         self.accepted = 0
+        self.is_barred = False
+        self._largest = config.max_message
         self._ids = ids
         self._history = History(
             max_messages=config.history_messages, max_bytes=config.history_bytes
@@ -112,6 +120,7 @@ class Outbox:
         self._hold_until = None
         if frame.kind == "new":
             self._begin_epoch(frame.epoch)
+            self._refuse_giants()
             return
         self._settle(min(frame.last, self._sent_through), "accepted")
         if frame.last > self._sent_through:
@@ -119,6 +128,7 @@ class Outbox:
             return
         self._skipped_from = frame.last + 1 if frame.last + 1 < self._history.first else None
         self._cursor = self._history.first
+        self._refuse_giants()
 
     def receive_ack(self, frame: Ack, *, now: float) -> None:
         """Take the hub's word that everything through `seq` is accepted."""
@@ -128,6 +138,7 @@ class Outbox:
             raise Violation(f"ack {frame.seq} beyond {self._sent_through}, the last sent")
         self._limit = max(self._limit, frame.limit)
         self._settle(frame.seq, "accepted")
+        self._refuse_giants()
 
     def receive_refused(self, frame: Refused, *, now: float) -> bool:
         """Take a refusal: for now, and the message is sent again; or for good.
@@ -145,14 +156,16 @@ class Outbox:
             self._settle(frame.last, "refused", frame.code)
             self._skipped_from = frame.first if self._skipped_from is None else self._skipped_from
         else:
-            self._hold_until = now + frame.retry_after_ms / 1000
+            self._hold_until = now + min(max(frame.retry_after_ms / 1000, SOONEST), MAX_HINT)
         self._cursor = self._history.first
+        self._refuse_giants()
         return True
 
     def handle_link_lost(self, *, now: float) -> None:
         """Offer again on the next link."""
         self.phase = OfferPhase.IDLE
         self._hold_until = None
+        self._refuse_if_barred()
 
     def next_deadline(self) -> float | None:
         """When a message refused for now is sent again."""
@@ -169,6 +182,16 @@ class Outbox:
         """Hold a message until it is settled; returns its number. The caller checked the room."""
         self._history.append(payload, text, None, now=now)
         return self.published
+
+    def take_limits(self, max_message: int, *, is_barred: bool) -> None:
+        """Take what a welcome says: the largest payload, and whether the channel is one too many.
+
+        What was published while that wasn't known is refused here, as the server would.
+        """
+        self._largest = max_message
+        self.is_barred = is_barred
+        if self.phase is OfferPhase.IDLE:
+            self._refuse_if_barred()
 
     def stay(self) -> None:
         """Wait for the answers on the link that the session leaves."""
@@ -201,8 +224,15 @@ class Outbox:
             return None
         if self._skipped_from is not None:
             first, self._skipped_from = self._skipped_from, None
-            return Gone(self.id, first, self._history.first - 1, "skipped")
+            last = self._history.first - 1
+            self._sent_through = max(self._sent_through, last)
+            return Gone(self.id, first, last, "skipped")
         payloads, text = self._history.batch(self._cursor, BATCH_MESSAGES, BATCH_BYTES)
+        if max(map(len, payloads)) > self._largest:
+            payloads = list(takewhile(lambda payload: len(payload) <= self._largest, payloads))
+            if not payloads:
+                # Refused here, once all before it are settled: what is settled is so in order.
+                return None
         frame = Data(self.id, self._cursor, payloads, text)
         self._cursor += len(payloads)
         self._sent += charge(payloads)
@@ -210,6 +240,20 @@ class Outbox:
         return frame
 
     # internals
+
+    def _refuse_giants(self) -> None:
+        """Refuse what the server wouldn't take, as far as nothing before it waits for an answer."""
+        history = self._history
+        while len(history) and len(history.entry(history.first)[0]) > self._largest:
+            first = history.first
+            self._settle(first, "refused", "too large")
+            self._skipped_from = first if self._skipped_from is None else self._skipped_from
+
+    def _refuse_if_barred(self) -> None:
+        """Refuse everything: the server lets this session publish to fewer channels."""
+        if self.is_barred:
+            self._settle(self._sent_through, "unknown")
+            self._settle(self._history.head, "refused", "too many channels")
 
     def _is_open(self, offer: int) -> bool:
         if self.phase is OfferPhase.ASKED and offer == self.id:

@@ -84,6 +84,12 @@ def check_text(payload: bytes) -> None:
         raise NotText(f"the payload is not UTF-8 ({fault.reason}); publish it as bytes") from None
 
 
+def escaped_size(text: str) -> int:
+    """Bytes of a string as JSON carries it at worst, without its quotes."""
+    controls = sum(character < " " for character in text)
+    return len(text.encode()) + text.count('"') + text.count("\\") + 5 * controls
+
+
 def has_surrogates(text: str) -> bool:
     """Whether a string has half characters, which UTF-8 and so the wire can't carry."""
     return not text.isascii() and _SURROGATE.search(text) is not None

@@ -12,6 +12,7 @@ from collections.abc import Hashable
 
 from .channel import Channel
 from .credit import charge
+from .fetch import Fetch
 from .frames import (
     Ack,
     Data,
@@ -53,7 +54,6 @@ class Reader:
         self.request = frame.request
         self.name = frame.channel
         self.phase = ReaderPhase.ASKED
-        self._reading_after: int | None = None
         self._owner = owner
         self._limit = frame.limit
         self._max_message = max_message
@@ -62,7 +62,7 @@ class Reader:
         self._pins = pins
         self._since: Since = frame.since
         self._ended: Ended | None = None
-        self._fetched: Data | None = None
+        self._fetch = Fetch()
 
     @property
     def cursor(self) -> int:
@@ -77,13 +77,10 @@ class Reader:
 
     def next_read(self) -> int | None:
         """Say after which number the store should be read for this reader; asked for once."""
-        if self.phase is not ReaderPhase.LIVE or self._reading_after is not None:
-            return None
         below = self._cursor + 1 < self.channel.history.first
-        if not below or self._fetched is not None or self._sent >= self._limit:
+        if self.phase is not ReaderPhase.LIVE or not below or self._sent >= self._limit:
             return None
-        self._reading_after = self._cursor
-        return self._cursor
+        return self._fetch.ask(self._cursor)
 
     # inputs
 
@@ -95,11 +92,7 @@ class Reader:
 
     def handle_history(self, payloads: list[bytes], text: bool, after: int) -> None:
         """Take what the store read after `after`; nothing: it can't be had any more."""
-        if self._reading_after != after:
-            return
-        self._reading_after = None
-        if payloads and after == self._cursor:
-            self._fetched = Data(self.channel.id, after + 1, payloads, text)
+        self._fetch.answer(after, payloads, text)
 
     def handle_link_lost(self, *, now: float) -> None:
         """A reader ends with its link; its pin doesn't."""
@@ -136,11 +129,16 @@ class Reader:
         """Take the next batch there is credit for, or the `gone` before it."""
         if self.phase is not ReaderPhase.LIVE or self._cursor >= self.channel.head:
             return None
-        if self._cursor + 1 < self.channel.history.first and self._fetched is None:
+        first = self._cursor + 1
+        is_fetched = first < self.channel.history.first
+        if is_fetched and not self._fetch.has(self._cursor):
             return self._behind()
         if self._sent >= self._limit:
             return None
-        batch, self._fetched = self._fetched or self.channel.batch(self._cursor + 1), None
+        if is_fetched:
+            batch = Data(self.channel.id, first, *self._fetch.take())
+        else:
+            batch = self.channel.batch(first)
         if max(map(len, batch.payloads)) > self._max_message:
             return self._without_giants(batch)
         return self._send(batch)
@@ -163,10 +161,15 @@ class Reader:
     def _behind(self) -> Frame | None:
         """The history no longer holds what comes next: the store may, or it is gone."""
         channel = self.channel
-        if channel.first <= self._cursor + 1:
+        if channel.first <= self._cursor + 1 and not self._fetch.is_refused(self._cursor):
             return None
-        first, self._cursor = self._cursor + 1, channel.middle()
+        first, self._cursor = self._cursor + 1, self._next_held()
         return Gone(channel.id, first, self._cursor, channel.dropped_reason)
+
+    def _next_held(self) -> int:
+        """After which number to go on: with what the store still has, or in mid-history."""
+        stored, held = self.channel.first - 1, self.channel.history.first - 1
+        return stored if self._cursor < stored < held else self.channel.middle()
 
     def _send(self, batch: Data) -> Data:
         self._cursor = batch.first + len(batch.payloads) - 1

@@ -30,6 +30,7 @@ from .frames import (
 from .intake import Intake
 from .lane import Inbound, Lane, Outbound
 from .link import Link
+from .local import LocalReader
 from .position import ME, channel_fault
 from .reader import Reader, ReaderPhase
 from .readership import Readership
@@ -50,6 +51,10 @@ class Owner(Protocol):
 
     def room_made(self, channel: Channel, now: float) -> None:
         """A pin moved."""
+        ...
+
+    def link_over(self, link: int) -> None:
+        """Nothing more will be said on a link."""
         ...
 
     def session_over(self, session: "ServerSession", now: float) -> None:
@@ -93,6 +98,7 @@ class ServerSession(Session):
         self._intakes: dict[str, Intake] = {}
         self._pinned: dict[Channel, None] = {}
         self._last_offer = 0
+        self._reads = 0
 
     @property
     def is_caught_up(self) -> bool:
@@ -103,9 +109,14 @@ class ServerSession(Session):
 
     # commands of the hub
 
-    def attach(self, link: Link, hello: Hello, welcome: Welcome, *, now: float) -> None:
+    def attach(
+        self, link: Link, hello: Hello, welcome: Welcome, grant: Grant, *, now: float
+    ) -> None:
         """Carry on over a link that has its verdict; the link before it is fenced off."""
         now = self._clamp(now)
+        self.grant = grant
+        if not grant.may_pin:
+            self._let_go(now)
         if self._link is not None:
             self.close_link(Ending(Code.FENCED, "another connection took the session over"), now)
         link.attach(now=now)
@@ -141,6 +152,13 @@ class ServerSession(Session):
             except Violation as violation:
                 self._end_link(self._link, Ending(violation.code, violation.reason), now)
 
+    def read_answered(self, reader: Reader | LocalReader) -> None:
+        """The store has answered: readers may send what came, or ask in their turn."""
+        self._reads -= 1
+        for waiting in self._readers.values():
+            if waiting is reader or self._reads == self.config.max_channels - 1:
+                self.head_moved(waiting)
+
     def start_over(self, reader: Reader) -> None:
         """The channel has a new epoch: the client subscribes again and is told.
 
@@ -163,10 +181,7 @@ class ServerSession(Session):
         for intake in self._intakes.values():
             self._hub.channels.abandon(intake)
         self._intakes.clear()
-        for channel in self._pinned:
-            channel.unpin(self)
-            self._hub.room_made(channel, now)
-        self._pinned.clear()
+        self._let_go(now)
 
     # for Session
 
@@ -269,17 +284,15 @@ class ServerSession(Session):
             if frame.channel.startswith("@"):
                 intake.forbidden = "forbidden"
             self._intakes[frame.channel] = intake
-        self._inbound.pop(intake.id, None)
+        if self._inbound.get(intake.id) is intake:
+            del self._inbound[intake.id]
         self._give(self._inbound, self._inbound_given, frame.id, intake)
         intake.receive_offer(frame, now=now)
         self._received(intake, now)
 
     def _received(self, lane: Inbound, now: float) -> None:
         assert isinstance(lane, Intake)
-        try:
-            self._hub.channels.serve(lane, now=now)
-        except TooManyChannels as full:
-            raise Violation(str(full), Code.TRY_LATER) from full
+        self._hub.channels.serve(lane, now=now)
 
     def _acknowledged(self, lane: Outbound, frame: Ack, now: float) -> None:
         assert isinstance(lane, Reader)
@@ -294,15 +307,19 @@ class ServerSession(Session):
                 self._pinned[lane.channel] = None
 
     def _rested(self, lane: Lane, now: float) -> None:
-        if isinstance(lane, Reader):
+        if isinstance(lane, Reader) and self._reads < self.config.max_channels:
             after = lane.next_read()
             if after is not None:
-                self._hub.channels.read(lane, after, now=now)
+                self._reads += 1
+                self._hub.channels.read(lane, after, self, now=now)
 
     def _peer_closed(self, link: Link, ending: Ending, now: float) -> None:
         super()._peer_closed(link, ending, now)
         if ending.code == Code.DONE:
             self._hub.session_over(self, now)
+
+    def _link_over(self, link: int) -> None:
+        self._hub.link_over(link)
 
     def _link_ended(self, link: Link, ending: Ending, now: float) -> None:
         for reader in list(self._readers.values()):
@@ -324,10 +341,18 @@ class ServerSession(Session):
 
     # internals
 
+    def _let_go(self, now: float) -> None:
+        """Hold back nothing any more."""
+        while self._pinned:
+            channel, _ = self._pinned.popitem()
+            channel.unpin(self)
+            self._hub.room_made(channel, now)
+
     def _end_reader(self, reader: Reader, reason: str, *, again: bool) -> None:
         self._drop_reader(reader)
         reader.end(reason, again)
-        self._touch(reader)
+        if reader.phase is ReaderPhase.ENDING:
+            self._touch(reader)
 
     def _drop_reader(self, reader: Reader) -> None:
         if self._readers.get(reader.name) is reader:

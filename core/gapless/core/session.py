@@ -158,6 +158,7 @@ class Session:
         closing = self._closing.get(link)
         if closing is not None:
             del self._closing[link]
+            self._link_over(link)
             return closing.next_control(now=now)
         current = self._find_link(link)
         if current is None:
@@ -196,6 +197,9 @@ class Session:
     def _link_ended(self, link: Link, ending: Ending, now: float) -> None:
         """The role decides what follows the end of a link."""
         raise NotImplementedError
+
+    def _link_over(self, link: int) -> None:
+        """Nothing more will be said on a link, nor heard."""
 
     # internals
 
@@ -313,6 +317,7 @@ class Session:
 
     def _peer_closed(self, link: Link, ending: Ending, now: float) -> None:
         link.end()
+        self._link_over(link.id)
         self._commands.append(CloseLink(link.id, ending))
         self._drop_link(link, ending, now)
 
@@ -325,6 +330,8 @@ class Session:
         if link.state is LinkState.CLOSING:
             self._closing[link.id] = link
             self._mark_writable(link)
+        else:
+            self._link_over(link.id)
         self._commands.append(CloseLink(link.id, ending))
         self._drop_link(link, ending, now)
 

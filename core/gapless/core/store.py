@@ -17,12 +17,14 @@ class Appended:
         epoch, seq: the number the first message got.
         publisher_last: the last number the store has accepted of the command's publisher, if it
             remembers publishers; asked for alone by an `Append` without payloads.
+        known: nothing was appended: the store had these messages of the publisher already.
     """
 
     request: int
     epoch: str
     seq: int
     publisher_last: int | None = None
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,15 @@
 
     WANTED ──subscribe sent──▶ ASKED ──subscribed──▶ LIVE
       ▲  ▲                       │ shed               │ shed
-      │  └──── half of the rest taken ── SET_BACK ◀───┘
+      │  │                   OVERTAKEN             SET_BACK
+      │  └── half of the rest taken ┴─────────────────┘
       └──────── link lost; gap; ended (again)
 
 Between `subscribe` and `subscribed` the channel's data is ignored and nothing is acked: the pair
 is a barrier (rule 2). Repair is subscribing again from the position (rule 5), so a gap, a lost
-link and a shed inbox all lead to WANTED, and the answer says what can't be had any more.
+link and a shed inbox all lead to WANTED, and the answer says what can't be had any more. While a
+live channel is set back, what is taken is still acked, or a pin would lapse: only nothing more is
+credited.
 """
 
 import enum
@@ -48,8 +51,21 @@ class Phase(enum.Enum):
     ASKED = "asked"
     LIVE = "live"
     SET_BACK = "set back"
+    OVERTAKEN = "overtaken"
     LEAVING = "leaving"
     ENDED = "ended"
+
+
+_CARRIED = frozenset({Phase.LIVE, Phase.SET_BACK})
+"""The link carries the channel: its data is taken or discarded, and what is taken is acked."""
+
+_SET_BACK = {
+    Phase.ASKED: Phase.OVERTAKEN,
+    Phase.OVERTAKEN: Phase.OVERTAKEN,
+    Phase.LIVE: Phase.SET_BACK,
+    Phase.SET_BACK: Phase.SET_BACK,
+}
+"""Where a shed inbox leads. A request on its way was overtaken: its position is no more."""
 
 
 class Subscription:
@@ -76,6 +92,7 @@ class Subscription:
         self._receiver = Receiver(channel, since if isinstance(since, Position) else None)
         self._credit = Credit(window)
         self._acks = AckPolicy(size=max(1, window // 4))
+        self._epoch = ""
         self._head: int | None = None
         self._ask_below: int | None = None
 
@@ -118,7 +135,9 @@ class Subscription:
     @property
     def wants_to_speak(self) -> bool:
         """Whether `next_control` has a frame now."""
-        return self.phase in (Phase.WANTED, Phase.LEAVING) or (self.is_live and self._acks.is_due)
+        return self.phase in (Phase.WANTED, Phase.LEAVING) or (
+            self.phase in _CARRIED and self._acks.is_due
+        )
 
     # inputs
 
@@ -130,6 +149,7 @@ class Subscription:
             self.refusal = outcome.code
             return
         self._adopt(frame)
+        self._epoch = frame.epoch
         self.phase, self.id, self.is_confirmed = Phase.LIVE, frame.id, True
         self._acks = self._ack_policy(frame.pin)
         self._acks.demand()
@@ -138,7 +158,7 @@ class Subscription:
 
     def receive_data(self, frame: Data, *, now: float) -> None:
         """Take a batch; a violation if the sender had no credit to start it."""
-        if self.phase not in (Phase.LIVE, Phase.SET_BACK):
+        if self.phase not in _CARRIED:
             return
         size = charge(frame.payloads)
         within = self._credit.receive(size)
@@ -170,7 +190,7 @@ class Subscription:
 
     def receive_ended(self, frame: Ended, *, now: float) -> None:
         """Take the end of the sender's side."""
-        if self.phase not in (Phase.LIVE, Phase.SET_BACK):
+        if self.phase not in _CARRIED:
             return
         if frame.again:
             self.phase = Phase.WANTED
@@ -189,7 +209,7 @@ class Subscription:
 
     def next_deadline(self) -> float | None:
         """When an ack is due by time."""
-        return self._acks.next_deadline() if self.phase is Phase.LIVE else None
+        return self._acks.next_deadline() if self.phase in _CARRIED else None
 
     def handle_timeout(self, *, now: float) -> None:
         """Let time pass."""
@@ -199,17 +219,20 @@ class Subscription:
 
     def leave(self) -> None:
         """Unsubscribe: nothing more is taken."""
-        told = self.phase in (Phase.ASKED, Phase.LIVE, Phase.SET_BACK) or (
-            self.phase is Phase.WANTED and self.id is not None
-        )
+        told = self.phase in _CARRIED or self.phase in (Phase.ASKED, Phase.OVERTAKEN)
+        told = told or (self.phase is Phase.WANTED and self.id is not None)
         self.phase = Phase.LEAVING if told else Phase.ENDED
         self._receiver.drop_all()
 
     def shed(self, size: int) -> int:
         """Drop newest unread messages, about `size` bytes, and set the position back."""
         freed = self._receiver.drop_newest(size)
-        if freed and self.phase in (Phase.ASKED, Phase.LIVE, Phase.SET_BACK):
-            self.phase = Phase.SET_BACK
+        if freed and self.phase in _SET_BACK:
+            self.phase = _SET_BACK[self.phase]
+            position = self._receiver.position
+            if position is not None and position.epoch != self._epoch:
+                # With the `Reset`: what is taken from now on is not of the numbering on the link.
+                self.phase = Phase.OVERTAKEN
             rest = self._receiver.held_messages
             self._ask_below = rest // 2 if rest else None
             self._head = None
@@ -245,10 +268,12 @@ class Subscription:
             return Unsubscribe(self.request)
         if self.phase is Phase.WANTED:
             return self._subscribe()
-        if self.phase is Phase.LIVE and self._acks.is_due:
+        if self.phase in _CARRIED and self._acks.is_due:
             self._acks.told()
             assert self.id is not None
-            limit = self._credit.announce(self._receiver.held_bytes)
+            limit = self._credit.announced
+            if self.phase is Phase.LIVE:
+                limit = self._credit.announce(self._receiver.held_bytes)
             return Ack(self.id, self._receiver.ack_seq, limit)
         return None
 
@@ -309,7 +334,7 @@ class Subscription:
 
     def _ask_again(self) -> None:
         """Ask for what was shed once half the rest is taken; if there was none, when waited for."""
-        if self.phase is not Phase.SET_BACK:
+        if self.phase not in (Phase.SET_BACK, Phase.OVERTAKEN):
             return
         below = self._ask_below
         if self.is_waited_for if below is None else self._receiver.held_messages <= below:

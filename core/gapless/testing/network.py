@@ -121,6 +121,7 @@ class Line:
         client, server: the names of the two ends, `C1` and `S`.
         client_link, server_link: the ids by which they know it.
         is_cut: nothing more can be sent; both ends will notice.
+        closed_by_client, closed_by_server: who has closed its socket, and will notice nothing.
     """
 
     def __init__(
@@ -137,6 +138,8 @@ class Line:
         self.server = server
         self.server_link = server_link
         self.is_cut = False
+        self.closed_by_client = False
+        self.closed_by_server = False
         self.to_server = Pipe(weather, rng)
         self.to_client = Pipe(weather, rng)
 

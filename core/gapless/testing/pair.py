@@ -13,16 +13,16 @@ What applications do is best done through `pair.peer` (a `Peer`) and the pair's 
 `subscribe` and `take`: then the `observers` see it, and a `Checker` among them can judge it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 
 from gapless.core.authorize import Verifier, allow_anyone
-from gapless.core.channels import Ticket
 from gapless.core.client import ClientSession
 from gapless.core.closing import Code, Ending
 from gapless.core.config import Config
 from gapless.core.events import (
     Append,
+    Authorize,
     ChannelEvent,
     CloseLink,
     Command,
@@ -32,6 +32,7 @@ from gapless.core.events import (
 from gapless.core.frames import Frame
 from gapless.core.hub import Hub
 from gapless.core.local import LocalReader
+from gapless.core.news import Ticket
 from gapless.core.position import Since
 from gapless.core.store import HistoryRead
 from gapless.transports.endpoint import Endpoint
@@ -61,6 +62,7 @@ class Pair:
         client_config, hub_config: settings of the two ends.
         weather: of the network.
         verify: judges credentials; None: `commands` has an `Authorize` for each `hello`.
+        verdict_delay: seconds a verdict of `verify` takes, at least and at most; None: no time.
         new_client_wire, new_server_wire: make the wires; memory by default.
         store: keeps the hub's messages, and answers after `store_delay`; None: the hub's memory.
         store_delay: seconds an answer of the store takes, at least and at most.
@@ -75,6 +77,7 @@ class Pair:
         hub_config: Config | None = None,
         weather: Weather = CALM,
         verify: Verifier | None = allow_anyone,
+        verdict_delay: tuple[float, float] | None = None,
         new_client_wire: Callable[[float], Wire] | None = None,
         new_server_wire: Callable[[float], Wire] | None = None,
         store: Store | None = None,
@@ -91,12 +94,13 @@ class Pair:
         self.peers: list[Peer] = []
         self.hosts: list[Host] = []
         self.verify = verify
+        self._verdict_delay = verdict_delay
         self._store = store
         self._store_delay = store_delay
         self._new_client_wire = new_client_wire or _client_wire
         self._new_server_wire = new_server_wire or _server_wire
         self._dials: list[tuple[float, Peer, int]] = []
-        self._answers: list[tuple[float, Host, Append | ReadHistory]] = []
+        self._answers: list[tuple[float, Host, Append | ReadHistory | Authorize]] = []
         self._blocked: dict[tuple[AnyEndpoint, int], None] = {}
         self._tokens = 0
         self._named = 0
@@ -256,7 +260,7 @@ class Pair:
             self.hub_config,
             rng=self.rng,
             new_token=self._new_token,
-            verify=self.verify,
+            verify=self.verify if self._verdict_delay is None else None,
             durable=self._store is not None,
         )
 
@@ -312,9 +316,13 @@ class Pair:
         if line.is_over:
             self._end_line(peer, line)
 
-    def _answer(self, host: Host, command: Append | ReadHistory) -> None:
-        assert self._store is not None
+    def _answer(self, host: Host, command: Append | ReadHistory | Authorize) -> None:
         now = self.clock.now
+        if isinstance(command, Authorize):
+            assert self.verify is not None
+            host.hub.handle_authorized(command.link, self.verify(command.credentials), now=now)
+            return
+        assert self._store is not None
         if isinstance(command, Append):
             host.hub.handle_appended(self._store.append(command), now=now)
         else:
@@ -346,7 +354,7 @@ class Pair:
                 self._dials.append((now + self.rng.uniform(0.0005, 0.001), peer, command.link))
             elif isinstance(command, CloseLink):
                 # What it has written still arrives, then the end.
-                _hang_up(peer.lines.get(command.link))
+                _hang_up(peer.lines.get(command.link), by_client=True)
         for link in self._writable(peer.endpoint):
             line = peer.lines.get(link)
             pipe = None if line is None else line.to_server
@@ -367,21 +375,24 @@ class Pair:
         while (command := host.endpoint.poll_command(now=now)) is not None:
             busy = True
             if isinstance(command, CloseLink):
-                _hang_up(host.lines.get(command.link))
+                _hang_up(host.lines.get(command.link), by_client=False)
             elif isinstance(command, Append | ReadHistory) and self._store is not None:
                 self._answers.append((now + self.rng.uniform(*self._store_delay), host, command))
+            elif isinstance(command, Authorize) and self.verify and self._verdict_delay:
+                self._answers.append((now + self.rng.uniform(*self._verdict_delay), host, command))
             else:
                 self.commands.append(command)
         return busy
 
-    def _writable(self, endpoint: AnyEndpoint) -> list[int]:
-        """The links with something to send, and those that could not send all of it before."""
-        links: list[int] = [link for blocked, link in self._blocked if blocked is endpoint]
-        for link in links:
+    def _writable(self, endpoint: AnyEndpoint) -> Iterator[int]:
+        """The links that could not send all before, then those that have come to have something.
+
+        In this order, as a driver has it whose socket drains before it asks for anything else.
+        """
+        for link in [link for blocked, link in self._blocked if blocked is endpoint]:
             del self._blocked[endpoint, link]
-        while (writable := endpoint.next_writable()) is not None:
-            links.append(writable)
-        return links
+            yield link
+        yield from iter(endpoint.next_writable, None)
 
     def _write(
         self,
@@ -448,15 +459,18 @@ class Pair:
             observer.on_lost(line, lost)
         ending = Ending(Code.LOST, "connection reset")
         now = self.clock.now
-        if tell_client:
+        # Who closed its socket hears no more of it.
+        if tell_client and not line.closed_by_client:
             peer.endpoint.handle_link_lost(line.client_link, ending, now=now)
-        if tell_server and host is not None:
+        if tell_server and host is not None and not line.closed_by_server:
             host.endpoint.handle_link_lost(line.server_link, ending, now=now)
 
 
-def _hang_up(line: Line | None) -> None:
+def _hang_up(line: Line | None, *, by_client: bool) -> None:
     if line is not None:
         line.is_cut = True
+        line.closed_by_client |= by_client
+        line.closed_by_server |= not by_client
 
 
 def _let_pass(endpoint: AnyEndpoint, now: float) -> None:

@@ -8,12 +8,12 @@ from typing import Any, Self
 
 from gapless.adapters.errors import PublishFailed, PublishRefused, PublishUnknown
 from gapless.adapters.ledger import Tickets, encode_payload
-from gapless.core.channels import Ticket
 from gapless.core.config import Overflow
 from gapless.core.errors import InvalidState
 from gapless.core.events import ChannelEvent, Message
 from gapless.core.hub import Hub
 from gapless.core.local import LocalReader
+from gapless.core.news import Ticket
 from gapless.core.position import Position, Since
 from gapless.transports.endpoint import Endpoint
 from gapless.transports.wire import Wire
@@ -88,7 +88,9 @@ class Server:
             "overflow": overflow,
             "patience": patience,
         }
-        self.hub.configure(channel, **{k: v for k, v in given.items() if v is not None})
+        changed = {name: value for name, value in given.items() if value is not None}
+        self.hub.configure(channel, now=self._time(), **changed)
+        self.driver.wake()
 
     async def publish(self, channel: str, payload: bytes | str) -> Position:
         """Publish a message to a channel, or to one client by its session's id.

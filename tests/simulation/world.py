@@ -1,0 +1,309 @@
+"""One run: applications, servers and a network, all of them in virtual time and from one seed.
+
+In safety mode faults happen to the end, and only what the `Checker` sees at each step counts. In
+liveness mode they stop for a core of the system — the newest server and most of the clients — and
+from then on it must make progress, whatever happens to the rest: faults that are everywhere and
+uniform heal by luck, and hide what would hang for ever.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from gapless.core.events import Lost, Message, Reset
+from gapless.core.local import LocalReader
+from gapless.testing import CALM, Checker, Pair
+from gapless.transports import WebSocketClient, WebSocketServer, default_codecs
+from gapless.transports.memory import MemoryWire
+from gapless.transports.wire import Wire
+from tests.core.list_store import ListStore
+
+from .applications import CHANNELS, Application, Applications
+from .middlebox import MeddledWire, Meddling
+from .sometimes import Sometimes
+from .swarm import Swarm
+
+MOMENTS = (0.0005, 0.002, 0.01, 0.01, 0.05, 0.05, 0.3, 1.0, 8.0)
+PATIENCE = 600.0
+"""Virtual seconds within which the core must have come to rest."""
+
+QUIET = 12.0
+"""Virtual seconds without news that are rest: pings have gone both ways meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run was.
+
+    Attributes:
+        seed: of the run.
+        hours: of virtual time.
+        messages: messages and markers taken by applications.
+        faults: things that were made to go wrong, and lines the weather cut.
+        sometimes: how often each interesting state was seen.
+    """
+
+    seed: int
+    hours: float
+    messages: int
+    faults: int
+    sometimes: Counter[str]
+
+
+class World:
+    """Everything there is in one run.
+
+    Args:
+        seed: of everything.
+    """
+
+    def __init__(self, seed: int, *, record: bool = False) -> None:
+        self.swarm = swarm = Swarm.draw(seed)
+        self.dice = Random(f"world {seed}")
+        self.meddling = Meddling(0.05 if swarm.has("middlebox") else 0.0)
+        self.store = ListStore() if swarm.has("store") else None
+        self.pair = Pair(
+            seed=seed,
+            client_config=swarm.client_config(),
+            hub_config=swarm.hub_config(),
+            weather=swarm.weather(),
+            verdict_delay=(0.0, 3.0) if swarm.has("slow verdicts") else None,
+            new_client_wire=self._client_wire,
+            new_server_wire=self._server_wire,
+            store=self.store,
+            record=record,
+        )
+        self.checker = Checker(self.pair)
+        self.sometimes = Sometimes(self.pair)
+        self.pair.observers.append(self.sometimes)
+        self.applications = Applications(self.pair, self.checker, self.sometimes, swarm, self.dice)
+        self.readers: list[LocalReader] = []
+        self.faults = 0
+        self._restored = 0
+        self._actions, self._weights = self._habits()
+
+    def run(self) -> Report:
+        """Live through it all.
+
+        Raises:
+            AssertionError: something that was promised didn't hold.
+        """
+        began = self.pair.clock.now
+        for _ in range(self.swarm.steps):
+            self.dice.choices(self._actions, self._weights)[0]()
+            self.pair.run(self.dice.choice(MOMENTS))
+            self.applications.look_after()
+            self._forget_drained()
+        if self.swarm.mode == "liveness":
+            self._come_to_rest()
+        hours = (self.pair.clock.now - began) / 3600
+        faults = self.faults + self.meddling.count
+        return Report(
+            self.swarm.seed, hours, self.sometimes.messages, faults, self.sometimes.counts
+        )
+
+    # set-up
+
+    def _client_wire(self, now: float) -> Wire:
+        wire: Wire = MemoryWire()
+        if self.swarm.has("websocket"):
+            wire = WebSocketClient("example.com", "/", default_codecs(), now=now)
+        return self._meddled(wire)
+
+    def _server_wire(self, now: float) -> Wire:
+        wire: Wire = MemoryWire(from_client=True)
+        if self.swarm.has("websocket"):
+            wire = WebSocketServer(default_codecs(), now=now)
+        return self._meddled(wire)
+
+    def _meddled(self, wire: Wire) -> Wire:
+        if not self.swarm.has("middlebox"):
+            return wire
+        return MeddledWire(wire, self.dice, self.meddling)
+
+    def _habits(self) -> tuple[list[Callable[[], None]], list[int]]:
+        """All that can happen in this run, and how often."""
+        apps, has = self.applications, self.swarm.has
+        stored = self.store is not None
+        habits: list[tuple[Callable[[], None], int]] = [
+            (apps.subscribe, 10),
+            (apps.unsubscribe, 3),
+            (apps.publish, 10),
+            (apps.server_publishes, 10),
+            (apps.take, 2 if has("slow readers") else 12),
+            (apps.settle, 4),
+            (self._server_reads, 5 * has("server reads")),
+            (apps.close, 2 * has("short sessions")),
+            (apps.crash, 2 * has("crashes")),
+            (apps.take_over, 2 * has("takeovers")),
+            (self._cut, 5 * has("cuts")),
+            (self._hold, 4 * has("silence")),
+            (self._reach, 4 * has("unreachable")),
+            (self._jump, 2 * has("clock jumps")),
+            (self._restart, 2 * has("restarts")),
+            (self._move, 2 * has("moves")),
+            (self._store_refuses, 4 * (stored and has("store refuses"))),
+            (self._store_falls_back, 2 * (stored and has("store falls back"))),
+        ]
+        return [habit for habit, _ in habits], [weight for _, weight in habits]
+
+    # the server's own reading
+
+    def _server_reads(self) -> None:
+        """The server begins to read a channel, or takes what there is, or stops."""
+        if not self.readers or self.dice.random() < 0.3:
+            reader = self.pair.subscribe(self.dice.choice(CHANNELS), "earliest")
+            if reader is not None:
+                self.readers.append(reader)
+        elif self.dice.random() < 0.2:
+            reader = self.readers.pop(self.dice.randrange(len(self.readers)))
+            self.pair.hub.unsubscribe(reader, now=self.pair.clock.now)
+        else:
+            self._take_here()
+
+    def _take_here(self) -> bool:
+        busy = False
+        for reader in self.readers:
+            while isinstance(event := self.pair.take(reader), Message | Lost | Reset) or event:
+                busy = True
+        return busy
+
+    # faults
+
+    def _cut(self) -> None:
+        self.faults += 1
+        application = self._anyone()
+        if application is not None:
+            if self.dice.random() < 0.5:
+                self.pair.cut(application.peer)
+            else:
+                size, to_client = self.dice.randrange(300), self.dice.random() < 0.5
+                self.pair.cut_after(size, to_client=to_client, peer=application.peer)
+
+    def _hold(self) -> None:
+        self.faults += 1
+        application = self._anyone()
+        if application is not None:
+            is_held, to_client = self.dice.random() < 0.5, self.dice.random() < 0.5
+            self.pair.hold(is_held, to_client=to_client, peer=application.peer)
+
+    def _reach(self) -> None:
+        self.faults += 1
+        self.pair.network.is_reachable = not self.pair.network.is_reachable
+
+    def _jump(self) -> None:
+        """The machine was suspended: all deadlines come late, at once."""
+        self.faults += 1
+        self.pair.clock.advance(self.dice.choice([3.0, 40.0, 5000.0]))
+
+    def _restart(self) -> None:
+        self.faults += 1
+        self.readers.clear()
+        self.pair.restart_server()
+
+    def _move(self) -> None:
+        """Another server comes, and this one sends everybody there."""
+        if len(self.pair.hosts) > 1:
+            return
+        self.faults += 1
+        self.readers.clear()
+        old = self.pair.hub
+        self.pair.add_server()
+        timeout, spread = self.dice.choice([0.0, 1.0, 5.0]), self.dice.choice([0.0, 0.5])
+        old.drain(now=self.pair.clock.now, timeout=timeout, spread=spread)
+
+    def _store_refuses(self) -> None:
+        assert self.store is not None
+        self.faults += 1
+        self.store.refusals.append(("full", self.dice.choice([None, 0.2])))
+
+    def _store_falls_back(self) -> None:
+        """The server is stopped for a backup to be restored, under a new name, and starts again."""
+        if self.store is None or len(self.pair.hosts) > 1:
+            return
+        self.faults += 1
+        self._restart()
+        for name in CHANNELS:
+            log = self.store.logs.get(name)
+            if log is not None and log.messages:
+                self._restored += 1
+                self.store.fall_back(name, self.dice.randint(1, len(log.messages)))
+                log.epoch = f"restored-{self._restored}"
+
+    def _anyone(self) -> Application | None:
+        return self.dice.choice(self.applications.all) if self.applications.all else None
+
+    def _forget_drained(self) -> None:
+        """A server that has sent everybody away exits."""
+        if len(self.pair.hosts) > 1:
+            old = self.pair.hosts[0]
+            if old.hub.is_drained and not old.lines:
+                self.pair.hosts.remove(old)
+
+    # the end
+
+    def _come_to_rest(self) -> None:
+        """The faults stop for the core; it must come to rest. The others go on failing."""
+        self.meddling.share = 0.0
+        self.pair.network.weather = CALM
+        self.pair.network.is_reachable = True
+        if self.store is not None:
+            self.store.refusals.clear()
+        others = self._choose_others()
+        quiet_since = self.pair.clock.now
+        end = quiet_since + PATIENCE
+        while self.pair.clock.now < end:
+            for application in self.applications.all:
+                is_held = application in others
+                for to_client in (True, False):
+                    self.pair.hold(is_held, to_client=to_client, peer=application.peer)
+            self.pair.run(0.5)
+            self.applications.look_after()
+            self._forget_drained()
+            if self._take_all(others) or not self._is_quiet(others):
+                quiet_since = self.pair.clock.now
+            elif self.pair.clock.now >= quiet_since + QUIET:
+                break
+        for application in others:
+            self.applications.kill(application)
+        self.checker.finish()
+
+    def _choose_others(self) -> list[Application]:
+        """Those that share a session with another one, and one that hangs for ever."""
+        core: list[Application] = []
+        others: list[Application] = []
+        seen: set[str | None] = set()
+        for application in self.applications.all:
+            session = application.peer.session.id
+            (others if session in seen and session is not None else core).append(application)
+            seen.add(session)
+        for application in list(others):
+            # Two that want the same session would take it from each other for ever.
+            others.remove(application)
+            self.applications.kill(application)
+        if len(core) > 1 and self.swarm.has("short patience"):
+            others.append(core.pop())
+        return others
+
+    def _take_all(self, others: list[Application]) -> bool:
+        busy = self._take_here()
+        for application in self.applications.all:
+            if application not in others:
+                busy |= self.applications.take_all(application, 1_000_000)
+                busy |= self.applications.settle_all(application)
+        return busy
+
+    def _is_quiet(self, others: list[Application]) -> bool:
+        for application in self.applications.all:
+            if application in others:
+                continue
+            session = application.peer.session
+            lines = self.pair.lines(application.peer)
+            if any(line.to_client.in_flight + line.to_server.in_flight for line in lines):
+                return False
+            if session.link is None or not session.is_settled:
+                return False
+            if not all(subscription.is_live for subscription in session.subscriptions):
+                return False
+        return True
