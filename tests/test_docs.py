@@ -4,6 +4,7 @@ import ast
 import asyncio
 import inspect
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,9 +21,15 @@ LIMIT = 30
 """Seconds a page may take: a block that waits for ever is a failure, not a hang."""
 
 
+def free_port() -> int:
+    """A port that nothing listens on: the pages' own may be in use on this machine."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
 def blocks(page: Path) -> Iterator[CodeType]:
     """Compile a page's blocks so that a traceback names the page's own lines."""
-    text = page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8").replace("8765", str(free_port()))
     for block in BLOCK.finditer(text):
         above = "\n" * text.count("\n", 0, block.start(1))
         flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT

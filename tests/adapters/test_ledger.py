@@ -201,4 +201,4 @@ def test_a_payload_becomes_bytes_of_its_own() -> None:
 def test_a_payload_that_is_neither_text_nor_bytes_is_a_type_error() -> None:
     for wrong in (5, None, ["x"]):
         with pytest.raises(TypeError):
-            encode_payload(wrong)  # type: ignore[arg-type]  # wrong on purpose
+            encode_payload(wrong)

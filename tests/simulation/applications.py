@@ -62,11 +62,11 @@ class Applications:
         if name in {one.channel for one in application.peer.session.subscriptions}:
             return
         place: Since = self._dice.choice(SINCE)
-        if self._dice.random() < 0.6:
-            place = application.places.get(name, place)
-        if isinstance(place, Position) and self._dice.random() < 0.1:
-            # Its disk says more than the server ever gave, or can still have.
-            place = Position(place.epoch, place.seq + 50)
+        known = application.places.get(name)
+        if known is not None and self._dice.random() < 0.6:
+            # Sometimes its disk says more than the server ever gave, or can still have.
+            more = 50 if self._dice.random() < 0.1 else 0
+            place = Position(known.epoch, known.seq + more)
         application.peer.subscribe(name, place)
 
     def unsubscribe(self) -> None:

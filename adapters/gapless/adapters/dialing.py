@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from gapless.core.closing import Code, Ending
 from gapless.core.errors import ConfigError
+from gapless.core.position import MAX_CREDENTIALS, MAX_TOKEN, check_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +57,15 @@ def parse_url(url: str) -> Address:
     return Address(name, default if port is None else port, secure, header, target)
 
 
-def check_dialing(token: str | None, resume: str | None, wait: float) -> None:
+def check_dialing(token: str | None, resume: str | None, wait: object) -> None:
     """Refuse what could not be sent, or waited for.
 
     Raises:
-        ConfigError: a token is no text, or `wait` is no time.
+        ConfigError: a token is none that can be sent, or `wait` is no time.
     """
-    for name, secret in (("token", token), ("resume", resume)):
-        try:
-            (secret or "").encode()
-        except UnicodeEncodeError:
-            raise ConfigError(f"{name}= has lone surrogates; use plain text") from None
-    if not 0 <= wait < float("inf"):
+    check_secret("token=", token, MAX_CREDENTIALS)
+    check_secret("resume=", resume, MAX_TOKEN)
+    if not isinstance(wait, int | float) or not 0 <= wait < float("inf"):
         raise ConfigError(f"wait= is {wait!r}; it must be a number of seconds, 0 for one try")
 
 
@@ -92,6 +90,8 @@ def dial_failure(error: BaseException, address: Address) -> Ending:
         return Ending(Code.REJECTED, f"the certificate of {where} is not trusted: {fault}")
     if isinstance(error, ssl.SSLError):
         fault = getattr(error, "reason", None) or _words(error)
+        if fault == "WRONG_VERSION_NUMBER":
+            return Ending(Code.LOST, f"no TLS with {where}; a server without it is at ws://")
         return Ending(Code.LOST, f"no TLS with {where}: {fault}")
     if isinstance(error, ConnectionRefusedError) or _all_refused(error):
         return Ending(Code.LOST, f"nothing listens on {where}")

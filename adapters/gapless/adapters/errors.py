@@ -10,7 +10,7 @@ class ConnectError(GaplessError):
     """The first connection could not be made, or the server wants none of it."""
 
     def __init__(self, url: str, ending: Ending) -> None:
-        super().__init__(f"{url}: {printable(ending.reason)}{_advice(ending)}")
+        super().__init__(f"{url}: {printable(ending.reason)}; {advice(ending)}")
         self.ending = ending
 
 
@@ -134,16 +134,27 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _advice(ending: Ending) -> str:
-    """Say what to do about a connection that didn't come about."""
+def advice(
+    ending: Ending,
+    *,
+    token: str = "token=",
+    wait: str = "wait=",
+    trust: str = "pass a context that trusts it with ssl=",
+) -> str:
+    """Say what to do about a connection that didn't come about.
+
+    Args:
+        ending: how it ended.
+        token, wait, trust: how the reader spells what helps.
+    """
     if ending.status in (401, 403) or ending.code == Code.UNAUTHORIZED:
-        return "; check token="
-    if ending.code in (Code.LOST, Code.TIMEOUT):
-        return "; check the address, or wait for the server with wait="
-    if ending.code in (Code.TRY_LATER, Code.GOING_AWAY, Code.RESTART):
-        return "; try again later, or wait for the server with wait="
+        return f"check {token}"
+    if ending.status == 503 or ending.code in (Code.TRY_LATER, Code.GOING_AWAY, Code.RESTART):
+        return f"try again later, or wait for the server with {wait}"
+    if ending.code in (Code.LOST, Code.TIMEOUT) and ending.status is None:
+        return f"check the address, or wait for the server with {wait}"
     if ending.code == Code.REJECTED and ending.status is None:
-        return "; check the address, or pass a context that trusts it with ssl="
+        return f"check the address, or {trust}"
     if ending.code == Code.VERSION:
-        return "; use a version of gapless that speaks the server's"
-    return "; check that the address is a gapless server's"
+        return "use a version of gapless that speaks the server's"
+    return "check that the address is a gapless server's"

@@ -5,7 +5,7 @@ they belong to. One a session, on every runtime.
 """
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
@@ -165,7 +165,7 @@ class Tickets:
         )
 
 
-def encode_payload(payload: bytes | bytearray | memoryview | str) -> tuple[bytes, bool]:
+def encode_payload(payload: object) -> tuple[bytes, bool]:
     """Turn what an application publishes into bytes that won't change, and whether they are text.
 
     Text with lone surrogates comes out as bytes that are no UTF-8, which core refuses (`NotText`).
@@ -175,7 +175,30 @@ def encode_payload(payload: bytes | bytearray | memoryview | str) -> tuple[bytes
     """
     if isinstance(payload, str):
         return payload.encode("utf-8", "surrogatepass"), True
-    return payload if isinstance(payload, bytes) else bytes(memoryview(payload)), False
+    if isinstance(payload, bytes):
+        return payload, False
+    if isinstance(payload, bytearray):
+        return bytes(payload), False
+    if isinstance(payload, memoryview):
+        return payload.tobytes(), False
+    what = type(payload).__name__
+    raise TypeError(f"a payload is bytes or str, not {what}; encode it first, as json.dumps does")
+
+
+def encode_batch(payloads: Sequence[bytes | str], text: bool) -> tuple[list[bytes], bool]:
+    """Turn a batch that an application publishes into bytes, and whether they are text.
+
+    Raises:
+        TypeError: it is no sequence of payloads, one is neither text nor bytes, or only some are
+            text.
+    """
+    if isinstance(payloads, str | bytes | bytearray | memoryview):
+        raise TypeError("a batch is a list of payloads; publish() takes one message")
+    encoded = [encode_payload(payload) for payload in payloads]
+    kinds = {text or is_text for _, is_text in encoded}
+    if len(kinds) > 1:
+        raise TypeError("a batch is all text or all bytes; publish them as two")
+    return [payload for payload, _ in encoded], kinds.pop() if kinds else text
 
 
 def _part(settled: Settled, first: int, last: int) -> Settled:

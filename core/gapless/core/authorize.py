@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .errors import ConfigError
+from .position import MAX_CREDENTIALS, check_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,11 @@ def shared_token(token: str) -> Verifier:
     """Accept those who show the token; nobody may pin. Compared in constant time.
 
     Raises:
-        ConfigError: the token is empty, which is what those show who have none, or is not text.
+        ConfigError: the token is empty, which is what those show who have none, or is nothing that
+            a client can show.
     """
-    try:
-        expected = token.encode()
-    except UnicodeEncodeError:
-        raise ConfigError("the token has lone surrogates; use plain text") from None
+    check_secret("the token", token, MAX_CREDENTIALS)
+    expected = token.encode()
     if not expected:
         raise ConfigError("the token is empty: it would let everybody in")
 

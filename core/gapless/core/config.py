@@ -107,7 +107,7 @@ def check_setting(name: str, value: object) -> None:
         return
     low, high = _RANGES[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ConfigError(f"Config.{name} is {value!r}; it must be {low:g} … {high:g}")
+        raise ConfigError(f"Config.{name} is {value!r}; it must be {_spell(low)} … {_spell(high)}")
     if name in _WHOLE and not isinstance(value, int):
         raise ConfigError(f"Config.{name} is {value!r}; it must be a whole number")
 
@@ -119,7 +119,11 @@ def check_seconds(name: str, value: float) -> None:
         ConfigError: the message names the argument.
     """
     if not 0 <= value <= _LONGEST:
-        raise ConfigError(f"{name} is {value!r}; it must be 0 … {_LONGEST:g} seconds")
+        raise ConfigError(f"{name} is {value!r}; it must be 0 … {_spell(_LONGEST)} seconds")
+
+
+def _spell(number: float) -> str:
+    return f"{number:,.0f}" if number == int(number) else f"{number:g}"
 
 
 _LONGEST = 30 * 86_400.0

@@ -29,7 +29,7 @@ from .frames import (
 )
 from .lane import Lane
 from .link import Link
-from .position import Position, escaped_size, has_surrogates
+from .position import MAX_CREDENTIALS, MAX_TOKEN, Position, check_secret, escaped_size
 from .reconnector import FINAL, Reconnector
 from .session import Session
 from .states import LinkState, SessionState, SessionTrigger
@@ -37,14 +37,6 @@ from .violation import Violation
 
 PIPELINED_BYTES = 48 * 1024
 """Bytes of `subscribe` that may follow `hello` before the verdict."""
-
-MAX_TOKEN = 512
-"""Characters of a session token."""
-
-MAX_CREDENTIALS = 4096
-"""Characters of credentials. As JSON carries them, a `hello` must have room for them as well."""
-
-_HELLO_ROOM = 7 * 1024
 
 
 class Dialer(Session):
@@ -70,8 +62,8 @@ class Dialer(Session):
         token: str | None = None,
         wait: float = 0.0,
     ) -> None:
-        _check_secret("credentials", credentials, MAX_CREDENTIALS)
-        _check_secret("token", token, MAX_TOKEN)
+        check_secret("credentials", credentials, MAX_CREDENTIALS)
+        check_secret("token", token, MAX_TOKEN)
         if not wait >= 0:
             raise ConfigError(f"wait is {wait!r}; it must be a number of seconds, 0 for one try")
         super().__init__(config, rng=rng)
@@ -156,6 +148,18 @@ class Dialer(Session):
             self._finish_if_settled(now)
         else:
             self._finish(_CLOSED_HERE, now)
+
+    def suspend(self, *, now: float) -> None:
+        """End here at once, and leave the session to the server, which keeps it for its lease.
+
+        `token` resumes it, in another process as well. What is published and not settled ends as
+        unknown or unsent. Harmless if called twice.
+        """
+        now = self._clamp(now)
+        if self.state is SessionState.NEW:
+            self._advance(SessionTrigger.LEAVE)
+        elif self.state is not SessionState.CLOSED:
+            self._finish(_SUSPENDED, now)
 
     # for Session
 
@@ -374,16 +378,6 @@ class Dialer(Session):
         self._tell(Closed(ending))
 
 
-def _check_secret(name: str, secret: str | None, most: int) -> None:
-    if secret is None:
-        return
-    if has_surrogates(secret):
-        raise ConfigError(f"{name} has lone surrogates and can't be sent; use plain text")
-    if len(secret) > most:
-        raise ConfigError(f"{name} has {len(secret)} characters; at most {most} can be sent")
-    if escaped_size(secret) > _HELLO_ROOM:
-        raise ConfigError(f"{name} is too long for a hello once encoded; use plain ASCII")
-
-
 _MOVED = Ending(Code.DONE, "moved to another session")
+_SUSPENDED = Ending(Code.GOING_AWAY, "suspended by the client")
 _CLOSED_HERE = Ending(Code.DONE, "closed by the client")

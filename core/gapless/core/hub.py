@@ -85,9 +85,8 @@ class Hub:
 
     @property
     def links(self) -> int:
-        """Links that carry a session or wait for their verdict."""
-        carrying = sum(session.link is not None for session in self._sessions.values())
-        return carrying + len(self._reception)
+        """Links that wait for their verdict, carry a session, or have a last word to say."""
+        return len(self._links) + len(self._reception)
 
     @property
     def is_drained(self) -> bool:

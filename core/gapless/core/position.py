@@ -8,10 +8,18 @@ epoch means nothing.
 import re
 from typing import Literal, NamedTuple
 
-from .errors import InvalidChannel, InvalidPosition, NotText
+from .errors import ConfigError, InvalidChannel, InvalidPosition, NotText
 
 MAX_SEQ = 2**53 - 1
 """Largest sequence number, id or count on the wire: what a JSON reader can hold exactly."""
+
+MAX_TOKEN = 512
+"""Characters of a session token."""
+
+MAX_CREDENTIALS = 4096
+"""Characters of credentials. As JSON carries them, a `hello` must have room for them as well."""
+
+_HELLO_ROOM = 7 * 1024
 
 MAX_CHANNEL_BYTES = 255
 ME = "@me"
@@ -107,7 +115,8 @@ def check_since(since: Since) -> None:
         possible = since in ("latest", "earliest")
     if not possible:
         raise InvalidPosition(
-            f"{str(since)[:80]!r} is no place to start; use a position, 'latest' or 'earliest'"
+            f"{str(since)[:80]!r} is no place to start; use a Position, such as "
+            "Position.parse(text) makes, 'latest' or 'earliest'"
         )
 
 
@@ -120,3 +129,21 @@ def check_channel(name: str) -> None:
     fault = channel_fault(name)
     if fault is not None:
         raise InvalidChannel(f"{name[:80]!r}: {fault}")
+
+
+def check_secret(name: str, secret: object, most: int) -> None:
+    """Refuse credentials or a token that no `hello` can carry; None is neither.
+
+    Raises:
+        ConfigError: it isn't text, has lone surrogates, or more than `most` characters.
+    """
+    if secret is None:
+        return
+    if not isinstance(secret, str):
+        raise ConfigError(f"{name} must be text, not {type(secret).__name__}")
+    if has_surrogates(secret):
+        raise ConfigError(f"{name} has lone surrogates and can't be sent; use plain text")
+    if len(secret) > most:
+        raise ConfigError(f"{name} has {len(secret)} characters; at most {most} can be sent")
+    if escaped_size(secret) > _HELLO_ROOM:
+        raise ConfigError(f"{name} is too long for a hello once encoded; use plain ASCII")

@@ -87,6 +87,7 @@ class Endpoint(Generic[M]):
         self._new_wire = new_wire
         self._wires: dict[int, Wire] = {}
         self._closing: dict[int, Ending] = {}
+        self._stirred: dict[int, None] = {}
         self._writable: dict[int, None] = {}
         self._timers: Timers[int] = Timers()
         self._last_link = 0
@@ -160,9 +161,12 @@ class Endpoint(Generic[M]):
             if not isinstance(command, CloseLink):
                 return command
             self._start_closing(command, now)
-        for link, ending in self._closing.items():
+        while self._stirred:
+            link = next(iter(self._stirred))
+            del self._stirred[link]
+            ending = self._closing.get(link)
             wire = self._wires.get(link)
-            if wire is None or wire.is_finished:
+            if ending is not None and (wire is None or wire.is_finished):
                 self._forget(link)
                 return CloseLink(link, ending)
         return None
@@ -192,6 +196,8 @@ class Endpoint(Generic[M]):
             wire.send_frame(frame, now=now)
             parts.append(wire.data_to_send())
             size += len(parts[-1])
+        if link in self._closing:
+            self._stirred[link] = None
         # One batch alone is written as it is cached, without a copy for every reader.
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -208,7 +214,9 @@ class Endpoint(Generic[M]):
                 self.machine.handle_link_lost(link, event.ending, now=now)
 
     def _after(self, link: int, wire: Wire) -> None:
-        """A wire may have bytes of its own to send, and a new deadline."""
+        """A wire may have bytes of its own to send, a new deadline, or have come to its end."""
+        if link in self._closing:
+            self._stirred[link] = None
         if link in self._wires:
             self._writable[link] = None
             deadline = wire.next_deadline()
@@ -218,13 +226,11 @@ class Endpoint(Generic[M]):
     def _start_closing(self, command: CloseLink, now: float) -> None:
         link, ending = command.link, command.ending
         wire = self._wires.get(link)
-        if wire is None:
-            self._closing[link] = ending
-            return
-        if ending.code == Code.SILENT:
-            # The peer hears nothing any more: no last word, no wait for its reply.
+        if wire is None or ending.code == Code.SILENT:
+            # A dead peer hears nothing any more: no last word, no wait for its reply.
             self._forget(link)
             self._closing[link] = ending
+            self._stirred[link] = None
             return
         while wire.is_open and (frame := self.machine.next_frame(link, now=now)) is not None:
             wire.send_frame(frame, now=now)
@@ -235,5 +241,6 @@ class Endpoint(Generic[M]):
     def _forget(self, link: int) -> None:
         self._wires.pop(link, None)
         self._closing.pop(link, None)
+        self._stirred.pop(link, None)
         self._writable.pop(link, None)
         self._timers.set(link, None)

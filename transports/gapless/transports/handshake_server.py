@@ -116,9 +116,7 @@ class ServerHandshake:
             return _Refusal(421, "this server does not answer to the name in the Host header", host)
         for origin in headers.get("origin", ()):
             if not self._policy.allows_origin(origin, host):
-                line = (
-                    "pages of this origin may not connect; the server's allowed_origins say which"
-                )
+                line = "pages of this origin may not connect; the server is told which may"
                 return _Refusal(403, line, origin)
         for name in _tokens(headers, "sec-websocket-protocol"):
             if name in self._codecs:

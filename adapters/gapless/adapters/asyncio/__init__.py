@@ -10,7 +10,7 @@ Example::
 
 import secrets
 import ssl as tls
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from random import Random
 
@@ -122,7 +122,8 @@ async def connect(
     """Connect, and stay connected until the block is left.
 
     Leaving it normally waits up to `config.close_timeout` seconds for everything published to be
-    settled; leaving it by an exception doesn't wait.
+    settled; leaving it by an exception doesn't wait. Both end the session. To carry it on later,
+    `await session.suspend()` first: then the server keeps it for its lease.
 
     Args:
         url: `ws://HOST:PORT/PATH` or `wss://…`.
@@ -130,14 +131,14 @@ async def connect(
         token: shown to the server as credentials.
         wait: seconds to keep trying for the first connection; 0: one try. Later ones go on.
         ssl: TLS settings for `wss://`; default: the platform's, which verify the certificate.
-        resume: `session_token` of an earlier session, to carry it on.
+        resume: `session_token` of a session that was suspended or cut off, to carry it on.
 
     Raises:
         ConnectError: no connection came about; it says why and what to do.
         ConfigError: an argument can't be.
     """
     check_dialing(token, resume, wait)
-    settings = config or Config.production()
+    settings = Config.production() if config is None else config
     address = parse_url(url)
     limits = Limits(handshake_timeout=settings.connect_timeout)
     codecs = default_codecs(settings.max_message)
@@ -168,7 +169,7 @@ async def serve(
     config: Config | None = None,
     token: str | None = None,
     ssl: tls.SSLContext | None = None,
-    origins: tuple[str, ...] = (),
+    origins: str | Iterable[str] = (),
 ) -> AsyncGenerator[Server, None]:
     """Serve until the block is left; then every client gets what it lacks, and is sent away.
 
@@ -186,10 +187,11 @@ async def serve(
     Raises:
         OSError: the address can't be listened on.
     """
-    settings = config or Config.production("hub")
-    limits = Limits()
+    settings = Config.production("hub") if config is None else config
+    handshake = min(Limits().handshake_timeout, settings.connect_timeout)
+    limits = Limits(handshake_timeout=handshake)
     codecs = default_codecs(settings.max_message)
-    policy = OriginPolicy(origins)
+    policy = OriginPolicy((origins,) if isinstance(origins, str) else origins)
 
     def new_wire(now: float) -> Wire:
         return WebSocketServer(codecs, now=now, policy=policy, limits=limits)

@@ -2,12 +2,12 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from gapless.adapters.errors import PublishFailed, PublishRefused, PublishUnknown
-from gapless.adapters.ledger import Tickets, encode_payload
+from gapless.adapters.ledger import Tickets, encode_batch, encode_payload
 from gapless.core.config import Overflow
 from gapless.core.errors import InvalidState
 from gapless.core.events import ChannelEvent, Message
@@ -20,7 +20,7 @@ from gapless.transports.wire import Wire
 
 from .driver import Driver, LinkProtocol
 from .reading import OnLost, Reading
-from .waiting import Waiting, goodbye
+from .waiting import CHANGE, Turns, Waiting, goodbye
 
 TURN = 256
 """Messages published without a wait after which they are sent and other tasks get a turn."""
@@ -32,6 +32,7 @@ class Server:
     def __init__(self, hub: Hub, new_wire: Callable[[float], Wire]) -> None:
         self.hub = hub
         self.waiting: Waiting[object] = Waiting()
+        self.room: Turns[str] = Turns()
         self.driver = Driver(Endpoint(hub, new_wire), self._look)
         self._listener: asyncio.Server | None = None
         self._handshakes: set[asyncio.Task[Any]] = set()
@@ -49,7 +50,7 @@ class Server:
     @property
     def url(self) -> str:
         """What clients connect to."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
+        host = f"[{self._host}]" if ":" in self._host else self._host or "0.0.0.0"
         return f"{self._scheme}://{host}:{self._port}/"
 
     @property
@@ -120,15 +121,21 @@ class Server:
         return Position(ticket.epoch, ticket.seq)
 
     async def publish_many(
-        self, channel: str, payloads: list[bytes], *, text: bool = False
+        self, channel: str, payloads: Sequence[bytes | str], *, text: bool = False
     ) -> Position:
         """Publish a batch, all or nothing; returns the position of its last message.
 
+        Args:
+            channel: its name.
+            payloads: all text, or all bytes.
+            text: bytes are text.
+
         Raises: as `publish`.
         """
-        ticket = self.hub.publish_many(channel, payloads, text, now=self._time())
+        batch, text = encode_batch(payloads, text)
+        ticket = self.hub.publish_many(channel, batch, text, now=self._time())
         if ticket is None:
-            ticket = await self._admitted(channel, payloads, text)
+            ticket = await self._admitted(channel, batch, text)
         if not ticket.seq:
             await self._accepted(ticket)
         if self.is_turn_over(len(payloads)):
@@ -183,15 +190,17 @@ class Server:
         self.hub.drain(now=self.driver.now(), timeout=seconds)
         self.driver.pump()
         self.waiting.wake_all()
+        self.room.wake_all()
         patience = 0.0
         try:
             while not self.hub.is_drained:
-                await self.waiting.wait("change")
+                await self.waiting.wait(CHANGE)
             patience = seconds
         finally:
             self.hub.drain(now=self.driver.now(), timeout=0.0)
             self.driver.pump()
             self.waiting.wake_all()
+            self.room.wake_all()
             for handshake in self._handshakes:
                 handshake.cancel()
             await self.driver.shut(goodbye(patience))
@@ -229,12 +238,13 @@ class Server:
 
     async def _admitted(self, channel: str, payloads: list[bytes], text: bool) -> Ticket:
         """Wait for room."""
-        while True:
+
+        def attempt() -> Ticket | None:
             self.driver.wake()
-            await self.waiting.wait(channel)
-            ticket = self.hub.publish_many(channel, payloads, text, now=self._time())
-            if ticket is not None:
-                return ticket
+            return self.hub.publish_many(channel, payloads, text, now=self._time())
+
+        self.driver.wake()
+        return await self.room.take(channel, attempt)
 
     async def _accepted(self, ticket: Ticket) -> None:
         """Wait for the store."""
@@ -256,8 +266,11 @@ class Server:
         """After each pump: wake whom the hub's news concerns."""
         self._untold = 0
         while (thing := self.hub.next_ready()) is not None:
-            self.waiting.wake(thing)
-        self.waiting.wake("change")
+            if isinstance(thing, str):
+                self.room.wake(thing)
+            else:
+                self.waiting.wake(thing)
+        self.waiting.wake(CHANGE)
 
 
 class ServerSubscription(Reading):
@@ -277,11 +290,12 @@ class ServerSubscription(Reading):
 
     async def _enter(self) -> None:
         server = self._server
-        while self._reader is None:
-            self._reader = server.hub.subscribe(self.channel, self._since, now=server.driver.now())
-            if self._reader is None:
-                server.driver.wake()
-                await server.waiting.wait(self.channel)
+
+        def attempt() -> LocalReader | None:
+            server.driver.wake()
+            return server.hub.subscribe(self.channel, self._since, now=server.driver.now())
+
+        self._reader = attempt() or await server.room.take(self.channel, attempt)
 
     def _leave(self) -> None:
         reader, self._reader = self._reader, None

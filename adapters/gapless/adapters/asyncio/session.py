@@ -22,7 +22,7 @@ from gapless.transports.wire import Wire
 
 from .driver import Driver, LinkProtocol
 from .reading import OnLost, Reading
-from .waiting import Each, Waiting, goodbye
+from .waiting import CHANGE, Each, Turns, Waiting, goodbye
 
 
 class Session:
@@ -39,6 +39,7 @@ class Session:
         self._address = address
         self._tls = tls
         self.waiting: Waiting[object] = Waiting()
+        self._room: Turns[str] = Turns()
         self.ledger: Ledger[asyncio.Future[Settled]] = Ledger()
         self._unsettled: list[Settled] = []
         self.driver = Driver(Endpoint(core, new_wire), self._look, self._dial)
@@ -133,12 +134,22 @@ class Session:
         patience = 0.0
         try:
             while self.core.state is not SessionState.CLOSED:
-                await self.waiting.wait("change")
+                await self.waiting.wait(CHANGE)
             patience = seconds
         finally:
             self.core.close(now=self.driver.now(), timeout=0.0)
             self.driver.pump()
             await self.driver.shut(goodbye(patience))
+
+    async def suspend(self) -> None:
+        """End here at once, and leave the session to the server, which keeps it for its lease.
+
+        `connect(resume=token)` carries it on, here or in another process; `token` is the
+        `session_token` of now. What was published and is not settled is in `unsettled()`.
+        """
+        self.core.suspend(now=self.driver.now())
+        self.driver.pump()
+        await self.driver.shut(goodbye(0.0))
 
     # for connect, Subscription and Publisher
 
@@ -149,7 +160,7 @@ class Session:
         while self.core.state is not SessionState.CLOSED:
             if self.core.links:
                 return None
-            await self.waiting.wait("change")
+            await self.waiting.wait(CHANGE)
         return self.core.ending
 
     async def _dial(self, protocol: LinkProtocol) -> Ending | None:
@@ -170,7 +181,7 @@ class Session:
         while (event := self.core.next_event()) is None:
             if self.core.state is SessionState.CLOSED:
                 raise StopAsyncIteration
-            await self.waiting.wait("change")
+            await self.waiting.wait(CHANGE)
         return event
 
     def _look(self) -> None:
@@ -179,7 +190,7 @@ class Session:
             if isinstance(thing, Outbox):
                 self._settle(thing)
             self.waiting.wake(thing)
-        self.waiting.wake("change")
+        self.waiting.wake(CHANGE)
 
     def _settle(self, outbox: Outbox) -> None:
         while (settled := outbox.next_settled()) is not None:
@@ -191,18 +202,21 @@ class Session:
                     answer.set_result(one)
             for tally in tallies:
                 self.waiting.wake(tally)
-        self.waiting.wake(outbox.channel)
+        self._room.wake(outbox.channel)
 
     async def admit(self, channel: str, payload: bytes | str) -> int:
         """Wait for room and hand a message to the outbox; returns its number."""
         data, text = encode_payload(payload)
-        while True:
+
+        def attempt() -> int | None:
             self.check_open()
-            number = self.core.publish(channel, data, text, now=self.driver.now())
-            if number is not None:
-                self.driver.wake()
-                return number
-            await self.waiting.wait(channel)
+            return self.core.publish(channel, data, text, now=self.driver.now())
+
+        number = attempt()
+        if number is None:
+            number = await self._room.take(channel, attempt)
+        self.driver.wake()
+        return number
 
     def check_open(self) -> None:
         """Raise `SessionClosed` if the session takes nothing new."""

@@ -1,8 +1,16 @@
-"""Waiting: tasks that wait for a thing of core's to change, and iterators made of such waits."""
+"""Waiting: tasks that wait for a thing of core's to change, and iterators made of such waits.
+
+A wait for an event (`Waiting`) ends for all at once. A wait for room (`Turns`) ends for one at a
+time: who has had its turn, however that ended, wakes the next, so that a crowd keeps its order and
+doesn't look again at every change.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
+
+CHANGE: Final = object()
+"""The key of those who wait for anything at all to happen: no name of a channel."""
 
 Key = TypeVar("Key", bound=Hashable)
 Item = TypeVar("Item")
@@ -12,20 +20,16 @@ class Waiting(Generic[Key]):
     """Futures by what they wait for. A wait ends at the next `wake` of its key."""
 
     def __init__(self) -> None:
-        self._futures: dict[Key, list[asyncio.Future[None]]] = {}
+        self._futures: dict[Key, dict[asyncio.Future[None], None]] = {}
 
     async def wait(self, key: Key) -> None:
         """Wait until `key` is woken."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._futures.setdefault(key, []).append(future)
+        self._futures.setdefault(key, {})[future] = None
         try:
             await future
         finally:
-            futures = self._futures.get(key)
-            if futures is not None and future in futures:
-                futures.remove(future)
-                if not futures:
-                    del self._futures[key]
+            self._drop(key, future)
 
     def wake(self, key: Key) -> None:
         """End every wait for `key`."""
@@ -36,6 +40,58 @@ class Waiting(Generic[Key]):
     def wake_all(self) -> None:
         """End every wait: whoever waits looks again."""
         for key in list(self._futures):
+            self.wake(key)
+
+    def _drop(self, key: Key, future: asyncio.Future[None]) -> None:
+        futures = self._futures.get(key)
+        if futures is not None:
+            futures.pop(future, None)
+            if not futures:
+                del self._futures[key]
+
+
+class _Turn:
+    """One who waits for room, and what wakes it."""
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+class Turns(Generic[Key]):
+    """Queues of those who wait for room, by what they wait for."""
+
+    def __init__(self) -> None:
+        self._queues: dict[Key, dict[_Turn, None]] = {}
+
+    async def take(self, key: Key, attempt: Callable[[], Item | None]) -> Item:
+        """Wait for one's turn at `key` and try, until the attempt gives something."""
+        turn = _Turn()
+        self._queues.setdefault(key, {})[turn] = None
+        try:
+            while True:
+                await turn.future
+                turn.future = asyncio.get_running_loop().create_future()
+                found = attempt()
+                if found is not None:
+                    return found
+        finally:
+            queue = self._queues[key]
+            del queue[turn]
+            if not queue:
+                del self._queues[key]
+            self.wake(key)
+
+    def wake(self, key: Key) -> None:
+        """Give the first in a queue its turn."""
+        queue = self._queues.get(key)
+        if queue:
+            first = next(iter(queue))
+            if not first.future.done():
+                first.future.set_result(None)
+
+    def wake_all(self) -> None:
+        """Give the first of every queue its turn; the others follow."""
+        for key in list(self._queues):
             self.wake(key)
 
 

@@ -3,11 +3,15 @@
 Only `main` is meant for others. It uses the public asyncio adapter as any application would.
 """
 
+import os
 import sys
 
 
 def main() -> None:
     """Run the command line with the arguments of this process, and exit with its code."""
+    if sys.stderr is None:
+        # Closed by `2>&-`: what is said there is for nobody, and belongs nowhere else.
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the end
     try:
         from .app import run_app
     except KeyboardInterrupt:

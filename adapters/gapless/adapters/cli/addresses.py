@@ -15,7 +15,8 @@ def parse_address(text: str, what: str) -> Address:
     """
     bare = text.split("://", 1)[-1].split("/", 1)[0]
     host, _, port = bare.rpartition(":")
-    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+    is_port = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535
+    if not is_port:
         raise CommandError(f"{what} {text!r} is not an address; write HOST:PORT", USAGE)
     return host.strip("[]") or "127.0.0.1", int(port)
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from gapless.adapters.asyncio import ConnectError, LinkDown, LinkUp, Session, connect
-from gapless.core.closing import Code, Ending
+from gapless.adapters.errors import advice
+from gapless.core.closing import Ending
 
 from .console import say
 from .outcome import CommandError
@@ -38,11 +39,8 @@ async def open_session(
 
 
 def _advice(ending: Ending) -> str:
-    if ending.code == Code.UNAUTHORIZED:
-        return "check --token"
-    if ending.status is None and ending.code in (Code.LOST, Code.TIMEOUT):
-        return "check the address, or give --wait to wait for the server"
-    return "check that the address is a gapless server's"
+    trust = "name its certificate's authority in the environment variable SSL_CERT_FILE"
+    return advice(ending, token="--token", wait="--wait", trust=trust)
 
 
 class LinkWatch:

@@ -96,9 +96,10 @@ class NetProxy:
         with client:
             try:
                 target = await _dial(self._target)
-            except OSError as error:
+            except (OSError, UnicodeError) as error:
                 _reset_on_close(client)
-                self._report(f"can't reach the target: {spell_os_error(error)}")
+                why = spell_os_error(error) if isinstance(error, OSError) else str(error)
+                self._report(f"can't reach the target: {why}")
                 return
             with target:
                 link = _Link(client, target, FrameTracker(b"GET "), FrameTracker(b"HTTP/1.1 101"))

@@ -1,5 +1,6 @@
 """`gapless serve`: a server of channels that anybody may publish to and read."""
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
 from gapless.adapters.asyncio import Config, Server, serve
@@ -38,17 +39,19 @@ async def run_serve(stop: Stop, options: ServeOptions) -> int:
         )
     config = _config(options)
     most = 0
-    try:
-        async with serve(options.host, options.port, config=config, token=options.token) as server:
-            _say_listening(server, options.as_json)
-            async with live(lambda: f"{len(server.sessions)} sessions"):
-                await stop.wait()
-            most = len(server.sessions)
-    except OSError as error:
-        place = spell_address(options.host, options.port)
-        raise CommandError(
-            f"can't listen on {place}: {spell_os_error(error)}; choose another --port or --host"
-        ) from None
+    async with AsyncExitStack() as stack:
+        listening = serve(options.host, options.port, config=config, token=options.token)
+        try:
+            server = await stack.enter_async_context(listening)
+        except OSError as error:
+            place = spell_address(options.host, options.port)
+            raise CommandError(
+                f"can't listen on {place}: {spell_os_error(error)}; choose another --port or --host"
+            ) from None
+        _say_listening(server, options.as_json)
+        async with live(lambda: f"{len(server.sessions)} sessions"):
+            await stop.wait()
+        most = len(server.sessions)
     if options.as_json:
         write_json({"url": server.url, "sessions": most, "version": own_version()})
     return stop.code

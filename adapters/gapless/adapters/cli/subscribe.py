@@ -174,7 +174,12 @@ async def run_subscribe(stop: Stop, options: SubscribeOptions) -> int:
             return f"{reader.received:,} messages · at {reader.position} · {watch.state}"
 
         await stack.enter_async_context(live(progress, wanted=not both))
-        await reader.read(stop, session, messages)
+        try:
+            await reader.read(stop, session, messages)
+        finally:
+            if options.position_file is not None:
+                # Whoever starts again from the file finds the session, and what it holds back.
+                await session.suspend()
     if options.as_json:
         write_json(
             {
