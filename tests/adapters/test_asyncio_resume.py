@@ -3,9 +3,12 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from gapless.adapters.asyncio import (
     Closed,
     Config,
+    GaplessError,
     Goodbye,
     LinkDown,
     LinkUp,
@@ -15,7 +18,17 @@ from gapless.adapters.asyncio import (
 )
 from gapless.core.closing import Code
 
-from .support import QUICK, Forwarder, free_port, numbers, publish_numbers, run, take, until
+from .support import (
+    QUICK,
+    Forwarder,
+    free_port,
+    has_published,
+    numbers,
+    publish_numbers,
+    run,
+    take,
+    until,
+)
 
 
 def test_a_reader_misses_nothing_and_reads_nothing_twice_over_many_cuts() -> None:
@@ -314,3 +327,47 @@ def test_a_session_reads_and_publishes_many_channels_over_a_cut() -> None:
 async def _pending(session: Session, count: int) -> list[LinkUp | LinkDown | Goodbye | Closed]:
     events = session.events()
     return [await anext(events) for _ in range(count)]
+
+
+def test_a_session_that_is_suspended_is_carried_on_by_its_token() -> None:
+    """Leaving the block would end it; what it holds back is kept for the lease."""
+
+    async def main() -> None:
+        async with serve() as server:
+            server.configure("news", history_messages=2, patience=60)
+            async with connect(server.url) as first:
+                session, token = first.id, first.session_token
+                async with first.subscribe("news", since="earliest") as news:
+                    await server.publish("news", b"1")
+                    assert (await anext(news)).payload == b"1"
+                    position = news.position
+                    await first.suspend()
+                    await first.suspend()
+            assert server.sessions == [session]
+            await server.publish("news", b"2")
+            assert position is not None
+            async with connect(server.url, resume=token) as second:
+                assert second.id == session
+                async with second.subscribe("news", since=position) as news:
+                    assert (await anext(news)).payload == b"2"
+            assert server.sessions == []
+
+    run(main())
+
+
+def test_what_a_suspended_session_had_not_settled_is_said() -> None:
+    """P6."""
+
+    async def main() -> None:
+        async with serve() as server, Forwarder(server.port) as wire:
+            async with connect(wire.url) as session:
+                wire.block()
+                publishing = asyncio.create_task(session.publish("commands", b"1"))
+                await until(has_published(session, 1))
+                await session.suspend()
+                with pytest.raises(GaplessError):
+                    await publishing
+                assert [settled.last for settled in session.unsettled()] == [1]
+            wire.restore()
+
+    run(main())

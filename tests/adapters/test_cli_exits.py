@@ -265,3 +265,48 @@ def test_a_restart_from_a_position_file_resumes_its_session(tmp_path: Path) -> N
         server.wait()
 
     assert json.loads(server.lines[-1])["sessions"] == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-C", "SIGTERM"])
+def test_a_reader_that_was_asked_to_stop_is_carried_on_by_its_position_file(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    """An orderly end must not lose what kill -9 would keep: the session holds it back."""
+    options = ("--position-file", str(tmp_path / "position"))
+    lines = tmp_path / "lines"
+    lines.write_bytes(b"m\n" * 100)
+    with serving("--history", "10", "--patience", "60") as (_, port):
+        with started("subscribe", url(port), "news", *options) as reader:
+            reader.wait_for_line(SUBSCRIBED)
+            reader.signal(number)
+            reader.wait()
+        with (
+            started("publish", url(port), "news", str(lines)) as publisher,
+            started("subscribe", url(port), "news", *options, "--count", "100") as reader,
+        ):
+            assert reader.wait() == 0
+            assert publisher.wait() == 0
+
+
+def test_a_closed_standard_error_is_no_fault_and_its_words_go_nowhere() -> None:
+    """`2>&-`: they must not turn up in the data on standard output."""
+    with serving() as (_, port):
+        line = f'exec "{sys.executable}" -m gapless.adapters.cli publish {url(port)} news - 2>&-'
+        done = subprocess.run(
+            ["sh", "-c", line], input=b"m\n", capture_output=True, env=environment(), check=False
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"1 message accepted of 1\n", b"")
+        line = f'exec "{sys.executable}" -m gapless.adapters.cli bogus 2>&-'
+        done = subprocess.run(
+            ["sh", "-c", line], capture_output=True, env=environment(), check=False
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (2, b"", b"")
+
+
+def test_a_server_whose_standard_output_is_full_says_that(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert run_app(["serve", "--port", "0"]) == 1
+    assert "standard output can't be written" in capsys.readouterr().err

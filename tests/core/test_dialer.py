@@ -11,19 +11,30 @@ from gapless.core.closing import CLOSE_CLASSES, CloseClass, Code, Ending
 from gapless.core.config import Config
 from gapless.core.dialer import Dialer
 from gapless.core.errors import ConfigError, InvalidState
-from gapless.core.events import Closed, CloseLink, LinkDown, LinkUp, OpenLink
+from gapless.core.events import (
+    CaughtUp,
+    Closed,
+    CloseLink,
+    LinkDown,
+    LinkUp,
+    Message,
+    OpenLink,
+)
 from gapless.core.frames import (
     Close,
+    Data,
     Frame,
     Goaway,
     Hello,
     Live,
     Offer,
+    Offered,
     Subscribe,
     Subscribed,
     Welcome,
 )
 from gapless.core.states import SessionState
+from gapless.testing import Pair
 
 from .by_hand import WELCOME, ClientByHand
 from .parts import LOST
@@ -422,3 +433,46 @@ def test_a_session_without_channels_is_kept_on_a_link_moved_and_closed() -> None
     dialer.close(now=now)
     assert dialer.state is SessionState.CLOSED
     assert dialer.next_deadline() is None
+
+
+class TestSuspending:
+    def test_the_server_keeps_the_session_and_the_token_resumes_it(self) -> None:
+        pair = Pair()
+        pair.peer.start()
+        reader = pair.peer.subscribe("news", "earliest")
+        pair.publish("news", "m1")
+        pair.settle()
+        assert [type(event) for event in pair.peer.take_all(reader)] == [Message, CaughtUp]
+        place, token = reader.position, pair.client.token
+        pair.client.suspend(now=pair.clock.now)
+        pair.settle()
+        assert pair.client.state is SessionState.CLOSED
+        assert len(pair.hub.sessions) == 1
+        other = pair.add_client(token=token)
+        other.start()
+        assert place is not None
+        again = other.subscribe("news", place)
+        pair.publish("news", "m2")
+        pair.settle()
+        assert other.session.resumes == 1
+        assert Message("news", place.epoch, 2, b"m2", True) in other.take_all(again)
+
+    def test_p6_what_is_not_settled_ends_as_in_any_other_end(self) -> None:
+        desk = ClientByHand()
+        desk.connect()
+        desk.client.publish("news", b"m1", False, now=desk.now)
+        (offer,) = desk.hear()
+        assert isinstance(offer, Offer)
+        desk.say(Offered(offer.id, "new", "P1", 0, 1 << 20))
+        assert [type(frame) for frame in desk.hear()] == [Data]
+        desk.client.suspend(now=desk.now)
+        desk.client.suspend(now=desk.now)
+        settled = desk.client.next_settled("news")
+        assert settled is not None
+        assert settled.outcome == "unknown"
+        assert desk.client.next_deadline() is None
+
+    def test_one_that_never_began_is_over(self) -> None:
+        desk = ClientByHand()
+        desk.client.suspend(now=desk.now)
+        assert desk.client.state is SessionState.CLOSED

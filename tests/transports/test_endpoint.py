@@ -10,10 +10,22 @@ from gapless.core.closing import Code, Ending
 from gapless.core.config import Config
 from gapless.core.events import Authorize, CloseLink, LinkDown, Message
 from gapless.core.frames import Close, Data
+from gapless.core.hub import Hub
 from gapless.core.states import SessionState
+from gapless.transports import MemoryWire
 from gapless.transports.endpoint import Endpoint
 
-from .joined import LOST, PIECE, WIRES, Joined, client_wire, commands, memory, said
+from .joined import (
+    LOST,
+    PIECE,
+    WIRES,
+    Joined,
+    client_wire,
+    commands,
+    counted_tokens,
+    memory,
+    said,
+)
 from .support import BINARY, bytewise, request, ws
 
 
@@ -212,3 +224,29 @@ class TestRefusing:
         assert event.ending == command.ending
         joined.connect()
         assert subscription.is_live
+
+
+class TestManyThatClose:
+    def test_i9_links_that_are_closing_are_not_asked_at_every_command(self) -> None:
+        """Each is looked at when something has happened to it, however many there are."""
+        asked = 0
+
+        class Asked(MemoryWire):
+            @property
+            def is_finished(self) -> bool:
+                nonlocal asked
+                asked += 1
+                return super().is_finished
+
+        hub = Hub(Config.production("hub"), rng=Random(1), new_token=counted_tokens())
+        endpoint = Endpoint(hub, lambda now: Asked(from_client=True))
+        for _ in range(200):
+            endpoint.accept_link(now=0.0)
+        endpoint.handle_timeout(now=60.0)
+        before = asked
+        assert commands(endpoint, 60.0) == [], "their last words have not been taken yet"
+        for link in range(1, 201):
+            assert endpoint.data_to_send(link, PIECE, now=60.0)
+            assert len(commands(endpoint, 60.0)) == 1
+        assert endpoint.links == 0
+        assert asked - before <= 400

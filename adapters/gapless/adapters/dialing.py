@@ -64,7 +64,7 @@ def check_dialing(token: str | None, resume: str | None, wait: object) -> None:
         ConfigError: a token is none that can be sent, or `wait` is no time.
     """
     check_secret("token=", token, MAX_CREDENTIALS)
-    check_secret("resume=", resume, MAX_TOKEN)
+    check_secret("resume=", resume, MAX_TOKEN, least=1)
     if not isinstance(wait, int | float) or not 0 <= wait < float("inf"):
         raise ConfigError(f"wait= is {wait!r}; it must be a number of seconds, 0 for one try")
 

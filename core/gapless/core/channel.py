@@ -312,6 +312,14 @@ class Channel:
         history = self.history
         return history.first - 1 + len(history) // 2
 
+    def next_held(self, cursor: int) -> int:
+        """After which number a reader goes on that can't have what follows its cursor (rule 6).
+
+        With the oldest that the store still has, or in the middle of the history.
+        """
+        stored, held = self.first - 1, self.history.first - 1
+        return stored if cursor < stored < held else self.middle()
+
     # internals
 
     def _note_dropped(self, before: int) -> None:

@@ -344,7 +344,6 @@ class Channels:
         self.news.fetched.append((reader, reading.asker))
         if channel.epoch != reading.epoch:
             # Asked under an older numbering: it says nothing about this one.
-            reader.handle_history([], False, reading.after)
             return
         if not channel.is_known_as(answer.epoch) or answer.head < reading.head:
             self._start_over(channel, answer.epoch, answer.first, answer.head, now)

@@ -63,7 +63,7 @@ class Dialer(Session):
         wait: float = 0.0,
     ) -> None:
         check_secret("credentials", credentials, MAX_CREDENTIALS)
-        check_secret("token", token, MAX_TOKEN)
+        check_secret("token", token, MAX_TOKEN, least=1)
         if not wait >= 0:
             raise ConfigError(f"wait is {wait!r}; it must be a number of seconds, 0 for one try")
         super().__init__(config, rng=rng)
@@ -156,9 +156,8 @@ class Dialer(Session):
         unknown or unsent. Harmless if called twice.
         """
         now = self._clamp(now)
-        if self.state is SessionState.NEW:
-            self._advance(SessionTrigger.LEAVE)
-        elif self.state is not SessionState.CLOSED:
+        self._advance(SessionTrigger.LEAVE)
+        if self.state is not SessionState.CLOSED:
             self._finish(_SUSPENDED, now)
 
     # for Session

@@ -85,7 +85,7 @@ class Hub:
 
     @property
     def links(self) -> int:
-        """Links that wait for their verdict, carry a session, or have a last word to say."""
+        """Links that carry a session or wait for their verdict."""
         return len(self._links) + len(self._reception)
 
     @property
@@ -130,7 +130,7 @@ class Hub:
         now = self._clamp(now)
         self._writable.pop(link, None)
         self._reception.handle_link_lost(link)
-        session = self._links.pop(link, None)
+        session = self._roster.part(link, has_last_word=False)
         if session is not None:
             session.handle_link_lost(link, ending, now=now)
             self._follow_up(session)
@@ -334,7 +334,7 @@ class Hub:
     def next_frame(self, link: int, *, now: float) -> Frame | None:
         """Build the next frame for a link; None if it has nothing to say now."""
         now = self._clamp(now)
-        session = self._links.get(link)
+        session = self._links.get(link) or self._roster.parting.get(link)
         if session is not None:
             frame = session.next_frame(link, now=now)
             if (
@@ -365,9 +365,9 @@ class Hub:
         """A pin moved or time passed: who waits for room is served."""
         self.channels.wake(channel, now=now)
 
-    def link_over(self, link: int) -> None:
-        """Nothing more will be said on a link: forget whose it was."""
-        self._links.pop(link, None)
+    def link_over(self, link: int, *, has_last_word: bool) -> None:
+        """Nothing more will be heard on a link, nor said but a last word."""
+        self._roster.part(link, has_last_word=has_last_word)
 
     def session_over(self, session: ServerSession, now: float) -> None:
         """Forget a session with its pins, cursors and private channel."""

@@ -81,7 +81,7 @@ class LocalReader:
             self._fetched.extend(payloads)
         first = self._cursor + 1
         if not self._fetched and first < channel.history.first:
-            self._cursor = channel.middle()
+            self._cursor = channel.next_held(self._cursor)
             channel.ack(self, self._cursor, now=now)
             return Lost(channel.name, self._epoch, first, self._cursor, channel.dropped_reason)
         self._cursor = first
@@ -122,6 +122,7 @@ class LocalReader:
         self._epoch = channel.epoch
         self._cursor = channel.first - 1
         self._caught_up_at = channel.head
+        self._fetch = Fetch()
         self._fetched.clear()
         self._markers.clear()
         self._markers.append(Reset(channel.name, self.position, reason))

@@ -17,9 +17,7 @@ MAX_TOKEN = 512
 """Characters of a session token."""
 
 MAX_CREDENTIALS = 4096
-"""Characters of credentials. As JSON carries them, a `hello` must have room for them as well."""
-
-_HELLO_ROOM = 7 * 1024
+"""Characters of credentials."""
 
 MAX_CHANNEL_BYTES = 255
 ME = "@me"
@@ -131,11 +129,12 @@ def check_channel(name: str) -> None:
         raise InvalidChannel(f"{name[:80]!r}: {fault}")
 
 
-def check_secret(name: str, secret: object, most: int) -> None:
+def check_secret(name: str, secret: object, most: int, *, least: int = 0) -> None:
     """Refuse credentials or a token that no `hello` can carry; None is neither.
 
     Raises:
-        ConfigError: it isn't text, has lone surrogates, or more than `most` characters.
+        ConfigError: it isn't text, has lone surrogates, less than `least` or more than `most`
+            characters, or half as many bytes more once encoded.
     """
     if secret is None:
         return
@@ -143,7 +142,9 @@ def check_secret(name: str, secret: object, most: int) -> None:
         raise ConfigError(f"{name} must be text, not {type(secret).__name__}")
     if has_surrogates(secret):
         raise ConfigError(f"{name} has lone surrogates and can't be sent; use plain text")
+    if len(secret) < least:
+        raise ConfigError(f"{name} is empty; leave it out")
     if len(secret) > most:
         raise ConfigError(f"{name} has {len(secret)} characters; at most {most} can be sent")
-    if escaped_size(secret) > _HELLO_ROOM:
+    if escaped_size(secret) > most * 3 // 2:
         raise ConfigError(f"{name} is too long for a hello once encoded; use plain ASCII")

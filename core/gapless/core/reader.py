@@ -163,13 +163,8 @@ class Reader:
         channel = self.channel
         if channel.first <= self._cursor + 1 and not self._fetch.is_refused(self._cursor):
             return None
-        first, self._cursor = self._cursor + 1, self._next_held()
+        first, self._cursor = self._cursor + 1, channel.next_held(self._cursor)
         return Gone(channel.id, first, self._cursor, channel.dropped_reason)
-
-    def _next_held(self) -> int:
-        """After which number to go on: with what the store still has, or in mid-history."""
-        stored, held = self.channel.first - 1, self.channel.history.first - 1
-        return stored if self._cursor < stored < held else self.channel.middle()
 
     def _send(self, batch: Data) -> Data:
         self._cursor = batch.first + len(batch.payloads) - 1

@@ -25,7 +25,8 @@ class Roster:
         new_session: makes a session from its id and grant.
 
     Attributes:
-        links: the session each link carries, or still has a last word to say for.
+        links: the session each link carries.
+        parting: the session each link did carry that has its last word still to say.
         sessions: all of them by their public ids.
     """
 
@@ -37,6 +38,7 @@ class Roster:
         new_session: Callable[[str, Grant], ServerSession],
     ) -> None:
         self.links: dict[int, ServerSession] = {}
+        self.parting: dict[int, ServerSession] = {}
         self.sessions: dict[str, ServerSession] = {}
         self._config = config
         self._new_token = new_token
@@ -71,6 +73,13 @@ class Roster:
             config.max_channels,
         )
         return session, welcome
+
+    def part(self, link: int, *, has_last_word: bool) -> ServerSession | None:
+        """A link carries its session no more; returns that."""
+        session = self.links.pop(link, None) or self.parting.pop(link, None)
+        if session is not None and has_last_word:
+            self.parting[link] = session
+        return session
 
     def forget(self, session: ServerSession) -> None:
         """A session is over."""

@@ -27,7 +27,7 @@ from .frames import (
     Unsubscribe,
     Welcome,
 )
-from .intake import Intake
+from .intake import Intake, IntakePhase
 from .lane import Inbound, Lane, Outbound
 from .link import Link
 from .local import LocalReader
@@ -53,8 +53,8 @@ class Owner(Protocol):
         """A pin moved."""
         ...
 
-    def link_over(self, link: int) -> None:
-        """Nothing more will be said on a link."""
+    def link_over(self, link: int, *, has_last_word: bool) -> None:
+        """Nothing more will be heard on a link, nor said but a last word."""
         ...
 
     def session_over(self, session: "ServerSession", now: float) -> None:
@@ -273,7 +273,7 @@ class ServerSession(Session):
             raise Violation("offer of a channel name that can't be")
         intake = self._intakes.get(frame.channel)
         if intake is None:
-            if len(self._intakes) >= self.config.max_channels:
+            if len(self._intakes) >= self.config.max_channels and not self._forget_intake():
                 raise Violation("publishes to too many channels", Code.POLICY)
             intake = Intake(
                 frame.channel,
@@ -318,8 +318,8 @@ class ServerSession(Session):
         if ending.code == Code.DONE:
             self._hub.session_over(self, now)
 
-    def _link_over(self, link: int) -> None:
-        self._hub.link_over(link)
+    def _link_over(self, link: int, *, has_last_word: bool) -> None:
+        self._hub.link_over(link, has_last_word=has_last_word)
 
     def _link_ended(self, link: Link, ending: Ending, now: float) -> None:
         for reader in list(self._readers.values()):
@@ -340,6 +340,18 @@ class ServerSession(Session):
         return list(self._intakes.values())
 
     # internals
+
+    def _forget_intake(self) -> bool:
+        """Forget a channel that this link doesn't publish to; False if there is none.
+
+        A process that carries on another one's session knows nothing of what that one published.
+        """
+        for name, intake in self._intakes.items():
+            if intake.phase is IntakePhase.IDLE and not intake.held_bytes:
+                self._hub.channels.abandon(intake)
+                del self._intakes[name]
+                return True
+        return False
 
     def _let_go(self, now: float) -> None:
         """Hold back nothing any more."""

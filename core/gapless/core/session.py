@@ -158,7 +158,7 @@ class Session:
         closing = self._closing.get(link)
         if closing is not None:
             del self._closing[link]
-            self._link_over(link)
+            self._link_over(link, has_last_word=False)
             return closing.next_control(now=now)
         current = self._find_link(link)
         if current is None:
@@ -198,8 +198,8 @@ class Session:
         """The role decides what follows the end of a link."""
         raise NotImplementedError
 
-    def _link_over(self, link: int) -> None:
-        """Nothing more will be said on a link, nor heard."""
+    def _link_over(self, link: int, *, has_last_word: bool) -> None:
+        """Nothing more will be heard on a link, nor said but a last word."""
 
     # internals
 
@@ -317,7 +317,7 @@ class Session:
 
     def _peer_closed(self, link: Link, ending: Ending, now: float) -> None:
         link.end()
-        self._link_over(link.id)
+        self._link_over(link.id, has_last_word=False)
         self._commands.append(CloseLink(link.id, ending))
         self._drop_link(link, ending, now)
 
@@ -330,8 +330,7 @@ class Session:
         if link.state is LinkState.CLOSING:
             self._closing[link.id] = link
             self._mark_writable(link)
-        else:
-            self._link_over(link.id)
+        self._link_over(link.id, has_last_word=link.state is LinkState.CLOSING)
         self._commands.append(CloseLink(link.id, ending))
         self._drop_link(link, ending, now)
 
