@@ -126,6 +126,30 @@ def test_what_a_killed_process_left_half_written_is_no_hindrance(tmp_path: Path)
     assert PositionFile(path).load(URL, CHANNEL) == later
 
 
+def test_only_one_reads_by_it_at_a_time(tmp_path: Path) -> None:
+    """Two would take the session from each other for ever."""
+    path = tmp_path / "position"
+    first, second = PositionFile(path), PositionFile(path)
+    first.hold()
+    first.save(HERE)
+    with pytest.raises(CommandError, match="in use by another gapless; use one file for each"):
+        second.hold()
+    first.save(Bookmark(URL, CHANNEL, Position("e", 8), "newer"))
+    with pytest.raises(CommandError, match="in use"):
+        second.hold()
+    first.release()
+    second.hold()
+    assert second.load(URL, CHANNEL) == Bookmark(URL, CHANNEL, Position("e", 8), "newer")
+    second.release()
+
+
+def test_a_file_that_can_not_be_opened_can_not_be_held(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("")
+    with pytest.raises(CommandError, match="can't be read: not a directory"):
+        PositionFile(path / "position").hold()
+
+
 SAVE_FOREVER = """
 import itertools, sys
 from pathlib import Path

@@ -2,7 +2,8 @@
 
 The file is replaced as a whole, and only after what it covers was written out: after kill -9 it
 may be behind the output, never ahead. It holds the session's token, a secret, which is shown only
-to the URL that gave it.
+to the URL that gave it. Who reads by it holds it: two with one session would take it from each
+other for ever.
 """
 
 import json
@@ -37,6 +38,19 @@ class Bookmark:
     token: str | None = field(repr=False)
 
 
+def lock(fd: int) -> None:
+    """Lock an open file while it is open.
+
+    Raises:
+        BlockingIOError: another one has it locked.
+    """
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows: there a second one isn't kept out
+        return
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 class PositionFile:
     """One bookmark on disk."""
 
@@ -44,6 +58,29 @@ class PositionFile:
         self._path = Path(os.path.realpath(path))
         self._new = self._path.with_name(self._path.name + ".new")
         self._last: Bookmark | None = None
+        self._is_held = False
+        self._fd: int | None = None
+
+    def hold(self) -> None:
+        """Keep others from holding the file, until `release` or the end of this process.
+
+        Raises:
+            CommandError: another process holds it, or it can't be read.
+        """
+        self._is_held = True
+        try:
+            self._keep(os.open(self._path, os.O_RDONLY))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise self._fault(f"can't be read: {spell_os_error(error)}") from None
+
+    def release(self) -> None:
+        """Let others hold it."""
+        self._is_held = False
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
 
     def load(self, url: str, channel: str) -> Bookmark | None:
         """Read the bookmark; None if there is no file. Another URL's token is left out.
@@ -84,13 +121,26 @@ class PositionFile:
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
             fd = os.open(self._new, flags, 0o600)
-            with open(fd, "wb") as file:
-                os.fchmod(fd, 0o600)
+            with open(os.dup(fd) if self._is_held else fd, "wb") as file:
+                os.fchmod(file.fileno(), 0o600)
                 file.write(text.encode() + b"\n")
+            if self._is_held:
+                self._keep(fd)
             os.replace(self._new, self._path)
         except OSError as error:
             raise self._fault(f"can't be written: {spell_os_error(error)}") from None
         self._last = bookmark
+
+    def _keep(self, fd: int) -> None:
+        """Hold the file that is there, or is about to be, instead of the one before it."""
+        try:
+            lock(fd)
+        except BlockingIOError:
+            os.close(fd)
+            raise self._fault("is in use by another gapless; use one file for each") from None
+        if self._fd is not None:
+            os.close(self._fd)
+        self._fd = fd
 
     def _parse(self, data: bytes) -> Bookmark:
         try:

@@ -58,8 +58,6 @@ class Reader:
         path = options.position_file
         self._file = None if path is None else PositionFile(path)
         self._bookmark: Bookmark | None = None
-        if self._file is not None:
-            self._bookmark = self._file.load(options.url, options.channel)
         self._session: Session | None = None
         self._position: Position | None = None
         self.received = 0
@@ -117,6 +115,21 @@ class Reader:
         token = self._session.session_token or None
         self._file.save(Bookmark(url, channel, self._position, token))
 
+    def load(self) -> None:
+        """Go on where an earlier run stopped, if there is a position file.
+
+        Raises:
+            CommandError: it can't be read, is none, or another process reads by it.
+        """
+        if self._file is not None:
+            self._file.hold()
+            self._bookmark = self._file.load(self._options.url, self._options.channel)
+
+    def release(self) -> None:
+        """Let others read by the position file."""
+        if self._file is not None:
+            self._file.release()
+
     async def _batches(self, messages: Subscription) -> AsyncIterator[list[Message]]:
         """Lists of messages; one at a time if they are counted, so that no other is taken."""
         if self._options.count is None:
@@ -157,6 +170,8 @@ async def run_subscribe(stop: Stop, options: SubscribeOptions) -> int:
     """Write a channel to standard output; return the exit code."""
     reader = Reader(options)
     async with AsyncExitStack() as stack:
+        stack.callback(reader.release)
+        reader.load()
         session = await open_session(
             stop,
             stack,
