@@ -12,9 +12,6 @@ from collections.abc import Sequence
 Entry = tuple[bytes, bool, str | None, float]
 """(payload, is text, publisher, when it was appended)"""
 
-ENTRY_OVERHEAD = 160
-"""Bytes an entry costs beside its payload: tuple, bytes header, float, list slot."""
-
 _COMPACT = 256
 
 
