@@ -51,6 +51,13 @@ class TestCounting:
         assert window.recent(now=160.5) == 3
         assert window.recent(now=161.0) == 0
 
+    def test_a_slice_that_ends_where_rounding_sees_the_old_one_loses_nothing(self) -> None:
+        window = Window(1.0, 10, now=100.0)
+        assert int((100.1 - 100.0) / 0.1) == 0, "though the second slice begins at 100.1"
+        window.add(1, now=100.05)
+        window.add(1, now=100.1)
+        assert window.recent(now=100.1) == 2
+
     @given(st.lists(st.tuples(times, st.integers(0, 5)), max_size=80), times, st.integers(-9, 9))
     def test_it_agrees_with_a_list_of_all_events(
         self, gaps: list[tuple[float, int]], wait: float, start: int
@@ -91,6 +98,13 @@ class TestCounting:
         surely = sum(age <= seconds - slack for age in ages)
         possibly = sum(age <= seconds * (1 + Fraction(1, parts)) + slack for age in ages)
         assert surely <= window.recent(now=now) <= possibly
+
+
+def test_a_slot_that_was_never_used_is_not_live() -> None:
+    slices = Slices(10.0, 10, now=0.0)
+    assert slices.live(now=0.0) == [0]
+    slices.turn(now=3.0)
+    assert slices.live(now=3.0) == [0, 3]
 
 
 class TestRate:
