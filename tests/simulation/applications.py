@@ -46,9 +46,11 @@ class Applications:
             peer = pair.peer if number == 0 else pair.add_client()
             self._begin(Application(peer))
 
-    def payload(self, who: str) -> bytes:
+    def payload(self, who: str, most: int) -> bytes:
         """Make a message that there is only once."""
         name = f"{who}-{next(self._numbers)}".encode()
+        if most < self._swarm.payload_size:
+            return name
         return name.ljust(self._swarm.payload_size, b".") if self._dice.random() < 0.3 else name
 
     # what an application does
@@ -87,7 +89,7 @@ class Applications:
             return
         channel, peer = self._dice.choice(CHANNELS), application.peer
         for _ in range(self._dice.choice([1, 2, 10])):
-            payload = self.payload(peer.name)
+            payload = self.payload(peer.name, peer.session.max_message)
             is_text = self._dice.random() < 0.5
             number = peer.publish(channel, payload.decode() if is_text else payload)
             if number is None:
@@ -102,7 +104,10 @@ class Applications:
         if self._dice.random() < 0.2 and self._pair.hub.sessions:
             channel = self._dice.choice(self._pair.hub.sessions)
         for _ in range(self._dice.choice([1, 3, 20])):
-            if self._pair.publish(channel, self.payload("S")) is None:
+            if (
+                self._pair.publish(channel, self.payload("S", self._pair.hub.config.max_message))
+                is None
+            ):
                 self._server_full.add(channel)
             elif channel in self._server_full:
                 self._server_full.discard(channel)

@@ -13,10 +13,14 @@ from gapless.testing import CALM, Weather
 
 Mode = Literal["safety", "liveness"]
 
+PICKY = 50
+"""Bytes of the largest message that a picky server takes."""
+
 FEATURES = (
     "tiny buffers",
     "crowded memory",
     "slow readers",
+    "picky servers",
     "rejecting",
     "rotating",
     "expiry",
@@ -103,6 +107,7 @@ class Swarm:
             overflow = "rotate"
         return replace(
             self.client_config(),
+            max_message=PICKY if self.has("picky servers") else 20_000,
             history_messages=Random(f"history {self.seed}").choice([2, 5])
             if self.has("tiny buffers")
             else 40,

@@ -8,7 +8,7 @@ uniform heal by luck, and hide what would hang for ever.
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from gapless.core.events import Lost, Message, Reset
@@ -22,7 +22,7 @@ from tests.core.list_store import ListStore
 from .applications import CHANNELS, Application, Applications
 from .middlebox import MeddledWire, Meddling
 from .sometimes import Sometimes
-from .swarm import Swarm
+from .swarm import PICKY, Swarm
 
 MOMENTS = (0.0005, 0.002, 0.01, 0.01, 0.05, 0.05, 0.3, 1.0, 8.0)
 PATIENCE = 600.0
@@ -200,7 +200,14 @@ class World:
     def _restart(self) -> None:
         self.faults += 1
         self.readers.clear()
+        self._change_mind()
         self.pair.restart_server()
+
+    def _change_mind(self) -> None:
+        """The next server may take larger messages than this one, or only smaller ones."""
+        if self.swarm.has("picky servers"):
+            most = self.dice.choice([PICKY, 20_000])
+            self.pair.hub_config = replace(self.pair.hub_config, max_message=most)
 
     def _move(self) -> None:
         """Another server comes, and this one sends everybody there."""
@@ -208,6 +215,7 @@ class World:
             return
         self.faults += 1
         self.readers.clear()
+        self._change_mind()
         old = self.pair.hub
         self.pair.add_server()
         timeout, spread = self.dice.choice([0.0, 1.0, 5.0]), self.dice.choice([0.0, 0.5])

@@ -138,8 +138,8 @@ class Channel:
     def pin(self, owner: Hashable, acked: int, *, now: float) -> None:
         """Hold back rotation for a reader, unless it does already."""
         if owner not in self._pins:
+            self._floor = min(self._floor, acked) if self._pins else acked
             self._pins[owner] = Pin(acked, now)
-            self._floor = min(self._floor, acked)
 
     def unpin(self, owner: Hashable) -> None:
         """End a reader's hold."""

@@ -8,44 +8,18 @@ is woken when that may have changed: intakes are served here, local publishers a
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from .channel import Admission, Channel, ChannelSettings
 from .config import Config
 from .errors import MessageTooLarge, TooManyChannels
 from .events import Append, Command, ReadHistory
-from .intake import Chunk, Intake
+from .inflight import Reading, Work
+from .intake import Chunk, Intake, IntakePhase
 from .local import LocalReader
 from .news import Asker, News, Ticket
 from .outbox import BATCH_BYTES, BATCH_MESSAGES
 from .reader import Reader
 from .store import Appended, AppendRefused, HistoryRead
-
-
-@dataclass(slots=True)
-class Work:
-    """An append the store hasn't answered, and the numbering it was asked under.
-
-    Without an origin it is a note: it only tells the store of a new epoch.
-    """
-
-    channel: Channel
-    payloads: list[bytes]
-    text: bool
-    publisher: str | None
-    origin: Ticket | Intake | None
-    epoch: str
-
-
-@dataclass(slots=True)
-class Reading:
-    """A read the store hasn't answered, and the numbering it was asked under."""
-
-    reader: Reader | LocalReader
-    asker: Asker
-    after: int
-    epoch: str
-    head: int
 
 
 class Channels:
@@ -251,10 +225,16 @@ class Channels:
         return is_served
 
     def wake(self, channel: Channel, *, now: float) -> None:
-        """Room may have come up: serve who waits for it, in turn, until one finds none (I9)."""
+        """Room may have come up: serve who waits for it, in turn, until one finds none (I9).
+
+        Those behind it have their offers answered all the same: that takes no room.
+        """
+        has_room = True
         for intake in list(self._intakes.get(channel.name, ())):
-            if not self.serve(intake, now=now):
-                break
+            if has_room:
+                has_room = self.serve(intake, now=now)
+            elif intake.phase is IntakePhase.OFFERED:
+                self._prepare_answer(intake, channel)
         if channel.name in self.waiting:
             del self.waiting[channel.name]
             self.news.settled[channel.name] = None
@@ -312,7 +292,8 @@ class Channels:
             last = answer.publisher_last if isinstance(answer, Appended) else None
             intake.handle_recalled(epoch, last)
             self.news.touched[intake] = None
-            self.serve(intake, now=now)
+            if intake.phase is IntakePhase.OFFERED:
+                self.serve(intake, now=now)
             return
         work = self._work.pop(answer.request, None)
         if work is not None:
@@ -347,6 +328,8 @@ class Channels:
             return
         if not channel.is_known_as(answer.epoch) or answer.head < reading.head:
             self._start_over(channel, answer.epoch, answer.first, answer.head, now)
+            if channel not in self._busy:
+                self.wake(channel, now=now)
             return
         channel.set_stored_first(answer.first)
         # What another node has appended meanwhile has no place here yet.
@@ -401,6 +384,7 @@ class Channels:
 
     def _accept_stored(self, work: Work, answer: Appended, now: float) -> None:
         if answer.known:
+            work.channel.is_told |= answer.epoch == work.channel.epoch
             self._accept(work.channel, work.origin)
             return
         channel, epoch = work.channel, answer.epoch

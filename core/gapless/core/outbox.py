@@ -244,9 +244,16 @@ class Outbox:
     def _refuse_giants(self) -> None:
         """Refuse what the server wouldn't take, as far as nothing before it waits for an answer."""
         history = self._history
+        if self.phase is OfferPhase.STAYING:
+            # The limit is another server's than the one whose answer is waited for.
+            return
         while len(history) and len(history.entry(history.first)[0]) > self._largest:
             first = history.first
-            self._settle(first, "refused", "too large")
+            if first <= self._sent_through:
+                # To a server that took more; whether it did, nobody can say now.
+                self._settle(first, "unknown")
+            else:
+                self._settle(first, "refused", "too large")
             self._skipped_from = first if self._skipped_from is None else self._skipped_from
 
     def _refuse_if_barred(self) -> None:

@@ -119,6 +119,11 @@ class Receiver:
         return self._held_messages
 
     @property
+    def resets(self) -> int:
+        """How many resets wait in the inbox."""
+        return self._resets
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing is to be taken, neither message nor marker."""
         return not self._inbox

@@ -92,7 +92,6 @@ class Subscription:
         self._receiver = Receiver(channel, since if isinstance(since, Position) else None)
         self._credit = Credit(window)
         self._acks = AckPolicy(size=max(1, window // 4))
-        self._epoch = ""
         self._head: int | None = None
         self._ask_below: int | None = None
 
@@ -149,7 +148,6 @@ class Subscription:
             self.refusal = outcome.code
             return
         self._adopt(frame)
-        self._epoch = frame.epoch
         self.phase, self.id, self.is_confirmed = Phase.LIVE, frame.id, True
         self._acks = self._ack_policy(frame.pin)
         self._acks.demand()
@@ -226,12 +224,12 @@ class Subscription:
 
     def shed(self, size: int) -> int:
         """Drop newest unread messages, about `size` bytes, and set the position back."""
+        resets = self._receiver.resets
         freed = self._receiver.drop_newest(size)
         if freed and self.phase in _SET_BACK:
             self.phase = _SET_BACK[self.phase]
-            position = self._receiver.position
-            if position is not None and position.epoch != self._epoch:
-                # With the `Reset`: what is taken from now on is not of the numbering on the link.
+            if self._receiver.resets < resets:
+                # What is taken from now on is not of the numbering on the link.
                 self.phase = Phase.OVERTAKEN
             rest = self._receiver.held_messages
             self._ask_below = rest // 2 if rest else None

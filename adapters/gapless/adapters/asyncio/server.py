@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from gapless.adapters.errors import PublishFailed, PublishRefused, PublishUnknown
 from gapless.adapters.ledger import Tickets, encode_batch, encode_payload
-from gapless.core.config import Overflow
+from gapless.core.config import Overflow, check_seconds
 from gapless.core.errors import InvalidState
 from gapless.core.events import ChannelEvent, Message
 from gapless.core.hub import Hub
@@ -108,7 +108,9 @@ class Server:
         text = False
         if type(payload) is not bytes:
             payload, text = encode_payload(payload)
-        ticket = self.hub.publish(channel, payload, text, now=self._time())
+        ticket = None
+        if self.room.is_free(channel):
+            ticket = self.hub.publish(channel, payload, text, now=self._time())
         if ticket is None:
             ticket = await self._admitted(channel, [payload], text)
         if not ticket.seq:
@@ -133,7 +135,9 @@ class Server:
         Raises: as `publish`.
         """
         batch, text = encode_batch(payloads, text)
-        ticket = self.hub.publish_many(channel, batch, text, now=self._time())
+        ticket = None
+        if self.room.is_free(channel):
+            ticket = self.hub.publish_many(channel, batch, text, now=self._time())
         if ticket is None:
             ticket = await self._admitted(channel, batch, text)
         if not ticket.seq:
@@ -184,6 +188,8 @@ class Server:
 
         Default: `config.close_timeout`.
         """
+        if timeout is not None:
+            check_seconds("timeout", timeout)
         if self._listener is not None:
             self._listener.close()
         seconds = self.hub.config.close_timeout if timeout is None else timeout
@@ -211,7 +217,9 @@ class Server:
     async def admit(self, channel: str, payload: bytes | str) -> Ticket:
         """Publish as soon as there is room; the store may not have answered yet."""
         data, text = encode_payload(payload)
-        ticket = self.hub.publish(channel, data, text, now=self._time())
+        ticket = None
+        if self.room.is_free(channel):
+            ticket = self.hub.publish(channel, data, text, now=self._time())
         if ticket is None:
             ticket = await self._admitted(channel, [data], text)
         return ticket
@@ -268,6 +276,7 @@ class Server:
         while (thing := self.hub.next_ready()) is not None:
             if isinstance(thing, str):
                 self.room.wake(thing)
+                self.waiting.wake(("open", thing))
             else:
                 self.waiting.wake(thing)
         self.waiting.wake(CHANGE)
@@ -290,12 +299,11 @@ class ServerSubscription(Reading):
 
     async def _enter(self) -> None:
         server = self._server
-
-        def attempt() -> LocalReader | None:
-            server.driver.wake()
-            return server.hub.subscribe(self.channel, self._since, now=server.driver.now())
-
-        self._reader = attempt() or await server.room.take(self.channel, attempt)
+        while self._reader is None:
+            self._reader = server.hub.subscribe(self.channel, self._since, now=server.driver.now())
+            if self._reader is None:
+                server.driver.wake()
+                await server.waiting.wait(("open", self.channel))
 
     def _leave(self) -> None:
         reader, self._reader = self._reader, None

@@ -63,6 +63,10 @@ class Turns(Generic[Key]):
     def __init__(self) -> None:
         self._queues: dict[Key, dict[_Turn, None]] = {}
 
+    def is_free(self, key: Key) -> bool:
+        """Whether nobody waits: who comes may try at once."""
+        return key not in self._queues
+
     async def take(self, key: Key, attempt: Callable[[], Item | None]) -> Item:
         """Wait for one's turn at `key` and try, until the attempt gives something."""
         turn = _Turn()
