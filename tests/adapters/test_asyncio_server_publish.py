@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gapless.adapters.asyncio import Config, connect, serve
+from gapless.adapters.asyncio import Config, ConfigError, connect, serve
 
 from .support import run, take
 
@@ -79,5 +79,17 @@ def test_who_waits_for_room_costs_nothing_whatever_the_channel_is_called(channel
             assert turns < 5
             await anext(messages)
             await waiting
+
+    run(main())
+
+
+@pytest.mark.parametrize("timeout", [-1.0, float("inf"), float("nan")])
+def test_a_close_with_what_is_no_time_is_refused_and_the_server_goes_on(timeout: float) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            with pytest.raises(ConfigError, match="timeout is"):
+                await server.close(timeout=timeout)
+            async with connect(server.url) as session:
+                assert session.is_connected
 
     run(main())
