@@ -46,6 +46,18 @@ def ready(desk: HubByHand) -> list[object]:
     return list(iter(desk.hub.next_ready, None))
 
 
+def waited_for() -> HubByHand:
+    """A full channel that the server's own reader holds back, and a client whose message waits."""
+    desk = HubByHand(config=PATIENT)
+    assert desk.hub.subscribe("news", "earliest", now=desk.now) is not None
+    assert desk.hub.publish("news", b"m1", now=desk.now) is not None
+    desk.greet(1)
+    desk.say(1, Offer(1, "news", None, 1))
+    assert [type(frame) for frame in desk.hear(1)] == [Offered]
+    desk.say(1, Data(1, 1, [b"m2"], False))
+    return desk
+
+
 class TestReadersThatEnd:
     """A: readers that ended were kept until the wire took something."""
 
@@ -179,13 +191,7 @@ class TestLapses:
 
     def test_e_more_room_by_configure_wakes_who_waits(self) -> None:
         """P4: the server's publisher is told, the client's message is taken."""
-        desk = HubByHand(config=PATIENT)
-        assert desk.hub.subscribe("news", "earliest", now=desk.now) is not None
-        assert desk.hub.publish("news", b"m1", now=desk.now) is not None
-        desk.greet(1)
-        desk.say(1, Offer(1, "news", None, 1))
-        desk.hear(1)
-        desk.say(1, Data(1, 1, [b"m2"], False))
+        desk = waited_for()
         assert desk.hub.publish("news", b"m3", now=desk.now) is None
         ready(desk)
         desk.hub.configure("news", now=desk.now, history_messages=100)
@@ -210,13 +216,7 @@ class TestLapses:
 
     def test_e_less_patience_by_configure_comes_into_force_for_a_client_that_waits(self) -> None:
         """P4: it is served when the new patience is over, with nobody asking again."""
-        desk = HubByHand(config=PATIENT)
-        assert desk.hub.subscribe("news", "earliest", now=desk.now) is not None
-        assert desk.hub.publish("news", b"m1", now=desk.now) is not None
-        desk.greet(1)
-        desk.say(1, Offer(1, "news", None, 1))
-        desk.hear(1)
-        desk.say(1, Data(1, 1, [b"m2"], False))
+        desk = waited_for()
         assert desk.hear(1) == []
         desk.hub.configure("news", now=desk.now, patience=1.0)
         desk.now += 1.0

@@ -47,11 +47,10 @@ class Applications:
             self._begin(Application(peer))
 
     def payload(self, who: str, most: int) -> bytes:
-        """Make a message that there is only once."""
+        """Make a message that there is only once, of `most` bytes at most if it is a large one."""
         name = f"{who}-{next(self._numbers)}".encode()
-        if most < self._swarm.payload_size:
-            return name
-        return name.ljust(self._swarm.payload_size, b".") if self._dice.random() < 0.3 else name
+        is_large = self._swarm.payload_size <= most and self._dice.random() < 0.3
+        return name.ljust(self._swarm.payload_size, b".") if is_large else name
 
     # what an application does
 

@@ -6,12 +6,12 @@ that something is missing when nothing else would.
 
 from random import Random
 
-from gapless.core.closing import Ending
-from gapless.core.frames import Data, Frame
+from gapless.core.frames import Data
+from gapless.testing.observer import WrappedWire
 from gapless.transports.wire import FrameReceived, Wire, WireEvent
 
 
-class MeddledWire:
+class MeddledWire(WrappedWire):
     """A wire behind a middlebox.
 
     Args:
@@ -21,23 +21,15 @@ class MeddledWire:
     """
 
     def __init__(self, wire: Wire, dice: Random, chance: "Meddling") -> None:
-        self._wire = wire
+        super().__init__(wire)
         self._dice = dice
         self._chance = chance
         # One wire does one of them: together they could leave the counts as they should be.
         self._copies = 2 if dice.random() < 0.5 else 0
 
-    @property
-    def is_open(self) -> bool:
-        return self._wire.is_open
-
-    @property
-    def is_finished(self) -> bool:
-        return self._wire.is_finished
-
     def receive_data(self, data: bytes, *, now: float) -> list[WireEvent]:
         events: list[WireEvent] = []
-        for event in self._wire.receive_data(data, now=now):
+        for event in super().receive_data(data, now=now):
             if self._is_meddled(event):
                 self._chance.count += 1
                 events += [event] * self._copies
@@ -48,24 +40,6 @@ class MeddledWire:
     def _is_meddled(self, event: WireEvent) -> bool:
         is_data = isinstance(event, FrameReceived) and isinstance(event.frame, Data)
         return is_data and self._dice.random() < self._chance.share
-
-    def handle_timeout(self, *, now: float) -> list[WireEvent]:
-        return self._wire.handle_timeout(now=now)
-
-    def send_frame(self, frame: Frame, *, now: float) -> None:
-        self._wire.send_frame(frame, now=now)
-
-    def close(self, ending: Ending, *, now: float) -> None:
-        self._wire.close(ending, now=now)
-
-    def next_deadline(self) -> float | None:
-        return self._wire.next_deadline()
-
-    def data_to_send(self) -> bytes:
-        return self._wire.data_to_send()
-
-    def buffered(self) -> int:
-        return self._wire.buffered()
 
 
 class Meddling:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
-from gapless.core.events import Lost, Message, Reset
 from gapless.core.local import LocalReader
 from gapless.testing import CALM, Checker, Pair
 from gapless.transports import WebSocketClient, WebSocketServer, default_codecs
@@ -165,7 +164,7 @@ class World:
     def _take_here(self) -> bool:
         busy = False
         for reader in self.readers:
-            while isinstance(event := self.pair.take(reader), Message | Lost | Reset) or event:
+            while self.pair.take(reader) is not None:
                 busy = True
         return busy
 

@@ -156,6 +156,7 @@ class Channel:
         pin = self._pins.get(owner)
         if pin is None or seq <= pin.acked:
             return False
+        # `_floor` is never above what is held back, and exact since somebody last found no room.
         held_back = not pin.lapsed and pin.acked <= self._floor
         pin.acked = seq
         pin.moved_at = now

@@ -64,19 +64,15 @@ class Observer:
         """Everything has been carried out for now: a good moment to judge."""
 
 
-class TracedWire:
-    """A wire that says what goes out.
+class WrappedWire:
+    """A wire that does what another one does; override what it shall do besides.
 
     Args:
         wire: the one that does the work.
     """
 
     def __init__(self, wire: Wire) -> None:
-        self.on_frame: Callable[[Frame], None] | None = None
         self._wire = wire
-        self._sent = 0
-        self._unsent: list[Frame] = []
-        self._on_the_way: list[tuple[int, Frame]] = []
 
     @property
     def is_open(self) -> bool:
@@ -88,15 +84,6 @@ class TracedWire:
         """As the wire says."""
         return self._wire.is_finished
 
-    def lost(self, arrived: int) -> list[Frame]:
-        """Name the frames sent of which less than all is among the first `arrived` bytes."""
-        self.forget(arrived)
-        return [frame for _, frame in self._on_the_way]
-
-    def forget(self, arrived: int) -> None:
-        """Drop the frames that are among the first `arrived` bytes."""
-        self._on_the_way = [entry for entry in self._on_the_way if entry[0] > arrived]
-
     def receive_data(self, data: bytes, *, now: float) -> list[WireEvent]:
         """Take bytes from the peer."""
         return self._wire.receive_data(data, now=now)
@@ -106,11 +93,8 @@ class TracedWire:
         return self._wire.handle_timeout(now=now)
 
     def send_frame(self, frame: Frame, *, now: float) -> None:
-        """Pass a frame on, and say so."""
+        """Pass a frame on."""
         self._wire.send_frame(frame, now=now)
-        self._unsent.append(frame)
-        if self.on_frame is not None:
-            self.on_frame(frame)
 
     def close(self, ending: Ending, *, now: float) -> None:
         """End the wire."""
@@ -121,16 +105,47 @@ class TracedWire:
         return self._wire.next_deadline()
 
     def data_to_send(self) -> bytes:
-        """Take all bytes that are to be written now; the frames in them end with the last."""
-        data = self._wire.data_to_send()
-        self._sent += len(data)
-        self._on_the_way += [(self._sent, frame) for frame in self._unsent]
-        self._unsent.clear()
-        return data
+        """Take all bytes that are to be written now."""
+        return self._wire.data_to_send()
 
     def buffered(self) -> int:
         """As the wire says."""
         return self._wire.buffered()
+
+
+class TracedWire(WrappedWire):
+    """A wire that says what goes out."""
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__(wire)
+        self.on_frame: Callable[[Frame], None] | None = None
+        self._sent = 0
+        self._unsent: list[Frame] = []
+        self._on_the_way: list[tuple[int, Frame]] = []
+
+    def lost(self, arrived: int) -> list[Frame]:
+        """Name the frames sent of which less than all is among the first `arrived` bytes."""
+        self.forget(arrived)
+        return [frame for _, frame in self._on_the_way]
+
+    def forget(self, arrived: int) -> None:
+        """Drop the frames that are among the first `arrived` bytes."""
+        self._on_the_way = [entry for entry in self._on_the_way if entry[0] > arrived]
+
+    def send_frame(self, frame: Frame, *, now: float) -> None:
+        """Pass a frame on, and say so."""
+        super().send_frame(frame, now=now)
+        self._unsent.append(frame)
+        if self.on_frame is not None:
+            self.on_frame(frame)
+
+    def data_to_send(self) -> bytes:
+        """Take all bytes that are to be written now; the frames in them end with the last."""
+        data = super().data_to_send()
+        self._sent += len(data)
+        self._on_the_way += [(self._sent, frame) for frame in self._unsent]
+        self._unsent.clear()
+        return data
 
 
 class TracedWires:
