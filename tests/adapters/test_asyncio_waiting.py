@@ -105,14 +105,14 @@ def test_an_event_ends_all_waits_for_it_and_no_name_is_the_key_of_another() -> N
 def test_who_comes_while_others_wait_comes_behind_them() -> None:
     async def main() -> None:
         room, turns = Room(), Turns[str]()
-        assert turns.is_free("room")
+        assert "room" not in turns.awaited
         tasks = await queue(room, turns, "ab")
-        assert not turns.is_free("room")
+        assert "room" in turns.awaited
         room.places = 3
         late = (await queue(room, turns, "c"))[0]
         turns.wake("room")
         await asyncio.gather(*tasks, late)
         assert room.taken == ["a", "b", "c"]
-        assert turns.is_free("room")
+        assert "room" not in turns.awaited
 
     run(main())

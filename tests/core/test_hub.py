@@ -32,6 +32,7 @@ from gapless.core.frames import (
 )
 from gapless.core.local import LocalReader
 from gapless.core.news import Ticket
+from gapless.core.position import Position
 
 from .by_hand import DurableHubByHand, HubByHand
 
@@ -55,6 +56,30 @@ class TestPublishing:
         assert batch is not None
         assert batch.seq == 3
         assert desk.entries("news") == [PAYLOAD, b"a", b"b"]
+
+    def test_one_that_nothing_stands_in_the_way_of_needs_no_ticket(self) -> None:
+        desk = HubByHand(config=replace(HUB, history_messages=2, patience=60.0))
+        now = desk.hub.publish_now
+        assert now("news", PAYLOAD, now=desk.now) is None, "the channel isn't open"
+        assert desk.entries("news") == []
+        reader = desk.hub.subscribe("news", now=desk.now)
+        assert reader is not None
+        first, second = now("news", b"a", now=desk.now), now("news", b"b", True, now=desk.now)
+        assert first is not None
+        assert second == Position(first.epoch, 2)
+        assert now("news", b"c", now=desk.now) is None, "a reader holds it back"
+        assert desk.entries("news") == [b"a", b"b"]
+        with pytest.raises(NotText):
+            now("news", b"\xff", True, now=desk.now)
+        desk.hub.drain(now=desk.now)
+        with pytest.raises(InvalidState, match="draining"):
+            now("news", b"d", now=desk.now)
+
+    def test_a_store_is_always_asked(self) -> None:
+        desk = DurableHubByHand()
+        desk.fill("news", b"m1")
+        assert desk.hub.publish_now("news", b"m2", now=desk.now) is None
+        assert desk.asked() == []
 
     def test_misuse_raises_and_changes_nothing(self) -> None:
         desk = HubByHand(config=replace(HUB, max_message=10, history_bytes=15))

@@ -18,6 +18,7 @@ from .intake import Chunk, Intake, IntakePhase
 from .local import LocalReader
 from .news import Asker, News, Ticket
 from .outbox import BATCH_BYTES, BATCH_MESSAGES
+from .position import Position
 from .reader import Reader
 from .store import Appended, AppendRefused, HistoryRead
 
@@ -158,11 +159,6 @@ class Channels:
         if channel is None or (self._busy and channel in self._busy):
             self.waiting[name] = None
             return None
-        if not self._durable and len(payloads) == 1:
-            seq = channel.append_now(payloads[0], text, now=now)
-            if seq:
-                self.news.moved[channel] = None
-                return Ticket(name, channel.epoch, seq)
         admission = channel.admit(size, len(payloads), now=now)
         if admission is Admission.ROOM:
             if self._durable:
@@ -183,6 +179,18 @@ class Channels:
             f"{name!r}: its history holds {settings.history_messages} messages, "
             f"{settings.history_bytes} bytes"
         )
+
+    def publish_now(
+        self, channel: Channel, payload: bytes, text: bool, *, now: float
+    ) -> Position | None:
+        """Append a message of the server's own, if nothing stands in the way; see `publish`."""
+        if self._durable:
+            return None
+        seq = channel.append_now(payload, text, now=now)
+        if not seq:
+            return None
+        self.news.moved[channel] = None
+        return Position(channel.epoch, seq)
 
     def serve(self, intake: Intake, *, now: float) -> bool:
         """Hand an intake's queue to the store, as far as there is room; False if there is none.

@@ -21,7 +21,7 @@ from .frames import Frame
 from .greeting import Greeting, Reception
 from .local import LocalReader
 from .news import Ticket
-from .position import Since, check_channel, check_since, check_text
+from .position import Position, Since, check_channel, check_since, check_text
 from .reader import Reader
 from .readership import Readership
 from .roster import Roster
@@ -122,8 +122,12 @@ class Hub:
             self._follow_up(session)
             return
         greeting = self._reception.receive_frame(link, frame, size, now=now)
-        if greeting is not None:
-            self._ask_verdict(greeting, now)
+        if greeting is None or greeting.hello is None:
+            return
+        if self._verify is None:
+            self._commands.append(Authorize(link, greeting.hello.credentials))
+        else:
+            self._take_verdict(greeting, self._verify(greeting.hello.credentials), now)
 
     def handle_link_lost(self, link: int, ending: Ending, *, now: float) -> None:
         """Note that the transport of a link is gone."""
@@ -195,17 +199,30 @@ class Hub:
             MessageTooLarge: the payload is above `config.max_message`.
             TooManyChannels: it would be one more channel than the hub may keep.
         """
+        position = self.publish_now(channel, payload, text, now=now)
+        if position is not None:
+            return Ticket(channel, position.epoch, position.seq)
+        return self.publish_many(channel, [payload], text, now=now)
+
+    def publish_now(
+        self, channel: str, payload: bytes, text: bool = False, *, now: float
+    ) -> Position | None:
+        """Append a message if nothing stands in the way, as it mostly does not; returns where.
+
+        None: nothing was appended; `publish` opens the channel, waits its turn, or says why not.
+        Raises as that does.
+        """
         if now > self._now:
             self._now = now
-        size = len(payload)
-        if size > self.config.max_message:
-            raise too_large(channel, size, self.config.max_message)
+        if len(payload) > self.config.max_message:
+            raise too_large(channel, len(payload), self.config.max_message)
         if text:
             check_text(payload)
         opened = self.channels.named.get(channel)
         if opened is None or self._draining is not None:
             self._check_name(channel)
-        return self.channels.publish(opened, channel, [payload], size, text, now=self._now)
+            return None
+        return self.channels.publish_now(opened, payload, text, now=self._now)
 
     def publish_many(
         self, channel: str, payloads: list[bytes], text: bool = False, *, now: float
@@ -217,9 +234,8 @@ class Hub:
         sizes = list(map(len, payloads))
         if max(sizes) > self.config.max_message:
             raise too_large(channel, max(sizes), self.config.max_message)
-        if text:
-            for payload in payloads:
-                check_text(payload)
+        for payload in payloads if text else ():
+            check_text(payload)
         opened = self.channels.named.get(channel)
         if opened is None or self._draining is not None:
             self._check_name(channel)
@@ -272,10 +288,8 @@ class Hub:
         event = reader.next_event(now=now)
         if event is not None:
             self.room_made(reader.channel, now)
-        else:
-            after = reader.next_read()
-            if after is not None:
-                self.channels.read(reader, after, self, now=now)
+        elif (after := reader.next_read()) is not None:
+            self.channels.read(reader, after, self, now=now)
         return event
 
     def drain(self, *, now: float, timeout: float | None = None, spread: float = 0.0) -> None:
@@ -391,29 +405,16 @@ class Hub:
         if channel.startswith("@"):
             raise InvalidChannel(f"{channel!r} names no session of this server")
 
-    def _ask_verdict(self, greeting: Greeting, now: float) -> None:
-        hello = greeting.hello
-        assert hello is not None
-        if self._verify is None:
-            self._commands.append(Authorize(greeting.link.id, hello.credentials))
-        else:
-            self._take_verdict(greeting, self._verify(hello.credentials), now)
-
     def _take_verdict(self, greeting: Greeting, grant: Grant | None, now: float) -> None:
         link, hello = greeting.link, greeting.hello
         assert hello is not None
-        if grant is None:
-            self._reception.refuse(
-                greeting, Ending(Code.UNAUTHORIZED, "the credentials were refused")
-            )
-            return
         claim = self._roster.claim(link.id, hello, grant)
         if isinstance(claim, Ending):
             self._reception.refuse(greeting, claim)
             return
         session, welcome = claim
         self._reception.release(greeting)
-        session.attach(link, hello, welcome, grant, now=now)
+        session.attach(link, hello, welcome, now=now)
         for frame in greeting.waiting:
             session.receive_frame(link.id, frame, now=now)
         self._follow_up(session)
@@ -492,8 +493,7 @@ class Hub:
             self._wake_locals(channel)
 
     def _wake_locals(self, channel: Channel) -> None:
-        for reader in self.readership.locals(channel):
-            self._ready[reader] = None
+        self._ready |= dict.fromkeys(self.readership.locals(channel))
 
     def _cut_all(self, ending: Ending) -> None:
         for session in self._sessions.values():

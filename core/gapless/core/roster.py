@@ -46,12 +46,14 @@ class Roster:
         self._tokens: Tokens[ServerSession] = Tokens(new_token)
 
     def claim(
-        self, link: int, hello: Hello, grant: Grant
+        self, link: int, hello: Hello, grant: Grant | None
     ) -> tuple[ServerSession, Welcome] | Ending:
         """Give a link that has its verdict a session, the one it asks for or a new one.
 
         Returns the session and the link's welcome, or how the link must end.
         """
+        if grant is None:
+            return Ending(Code.UNAUTHORIZED, "the credentials were refused")
         session = None if hello.token is None else self._tokens.find(hello.token)
         resumed = session is not None and session.grant.principal == grant.principal
         if session is None or not resumed:
@@ -60,6 +62,7 @@ class Roster:
             session = self._add(grant)
         elif session.link is not None and session.link > link:
             return Ending(Code.FENCED, "a newer connection has the session")
+        session.grant = grant
         self.links[link] = session
         token = self._tokens.show(session, hello.token if resumed else None)
         config = self._config

@@ -67,7 +67,7 @@ class ServerSession(Session):
 
     Args:
         number: the session's public id; also the name of its private channel.
-        grant: who it belongs to.
+        grant: who it belongs to, by the newest verdict.
         hub: channels, epochs and the other sessions.
         commands, writable: the hub's own, shared.
     """
@@ -109,13 +109,10 @@ class ServerSession(Session):
 
     # commands of the hub
 
-    def attach(
-        self, link: Link, hello: Hello, welcome: Welcome, grant: Grant, *, now: float
-    ) -> None:
+    def attach(self, link: Link, hello: Hello, welcome: Welcome, *, now: float) -> None:
         """Carry on over a link that has its verdict; the link before it is fenced off."""
         now = self._clamp(now)
-        self.grant = grant
-        if not grant.may_pin:
+        if not self.grant.may_pin:
             self._let_go(now)
         if self._link is not None:
             self.close_link(Ending(Code.FENCED, "another connection took the session over"), now)

@@ -108,19 +108,17 @@ class Server:
         text = False
         if type(payload) is not bytes:
             payload, text = encode_payload(payload)
-        ticket = None
-        if self.room.is_free(channel):
-            ticket = self.hub.publish(channel, payload, text, now=self._time())
-        if ticket is None:
-            ticket = await self._admitted(channel, [payload], text)
-        if not ticket.seq:
-            await self._accepted(ticket)
+        position = None
+        if channel not in self.room.awaited:
+            position = self.hub.publish_now(channel, payload, text, now=self._time())
+        if position is None:
+            position = await self._published(channel, [payload], text)
         if not self._untold:
             self.driver.wake()
         self._untold += 1
         if self._untold >= TURN:
             await self.take_turn()
-        return Position(ticket.epoch, ticket.seq)
+        return position
 
     async def publish_many(
         self, channel: str, payloads: Sequence[bytes | str], *, text: bool = False
@@ -135,16 +133,10 @@ class Server:
         Raises: as `publish`.
         """
         batch, text = encode_batch(payloads, text)
-        ticket = None
-        if self.room.is_free(channel):
-            ticket = self.hub.publish_many(channel, batch, text, now=self._time())
-        if ticket is None:
-            ticket = await self._admitted(channel, batch, text)
-        if not ticket.seq:
-            await self._accepted(ticket)
+        position = await self._published(channel, batch, text)
         if self.is_turn_over(len(payloads)):
             await self.take_turn()
-        return Position(ticket.epoch, ticket.seq)
+        return position
 
     def publisher(self, channel: str) -> "ServerPublisher":
         """Publish many messages, pipelined: an async context manager that settles at its exit."""
@@ -218,7 +210,7 @@ class Server:
         """Publish as soon as there is room; the store may not have answered yet."""
         data, text = encode_payload(payload)
         ticket = None
-        if self.room.is_free(channel):
+        if channel not in self.room.awaited:
             ticket = self.hub.publish(channel, data, text, now=self._time())
         if ticket is None:
             ticket = await self._admitted(channel, [data], text)
@@ -243,6 +235,17 @@ class Server:
         await asyncio.sleep(0)
 
     # internals
+
+    async def _published(self, channel: str, payloads: list[bytes], text: bool) -> Position:
+        """Publish a batch: wait for room, then for the store."""
+        ticket = None
+        if channel not in self.room.awaited:
+            ticket = self.hub.publish_many(channel, payloads, text, now=self._time())
+        if ticket is None:
+            ticket = await self._admitted(channel, payloads, text)
+        if not ticket.seq:
+            await self._accepted(ticket)
+        return Position(ticket.epoch, ticket.seq)
 
     async def _admitted(self, channel: str, payloads: list[bytes], text: bool) -> Ticket:
         """Wait for room."""

@@ -212,7 +212,7 @@ class Session:
             self.check_open()
             return self.core.publish(channel, data, text, now=self.driver.now())
 
-        number = attempt() if self._room.is_free(channel) else None
+        number = None if channel in self._room.awaited else attempt()
         if number is None:
             number = await self._room.take(channel, attempt)
         self.driver.wake()

@@ -6,7 +6,7 @@ doesn't look again at every change.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Hashable
 from typing import Any, Final, Generic, TypeVar
 
 CHANGE: Final = object()
@@ -58,14 +58,15 @@ class _Turn:
 
 
 class Turns(Generic[Key]):
-    """Queues of those who wait for room, by what they wait for."""
+    """Queues of those who wait for room, by what they wait for.
+
+    Attributes:
+        awaited: what somebody waits for; read only. Who comes for anything else may try at once.
+    """
 
     def __init__(self) -> None:
         self._queues: dict[Key, dict[_Turn, None]] = {}
-
-    def is_free(self, key: Key) -> bool:
-        """Whether nobody waits: who comes may try at once."""
-        return key not in self._queues
+        self.awaited: Collection[Key] = self._queues.keys()
 
     async def take(self, key: Key, attempt: Callable[[], Item | None]) -> Item:
         """Wait for one's turn at `key` and try, until the attempt gives something."""
