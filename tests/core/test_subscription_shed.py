@@ -11,6 +11,7 @@ from gapless.core.frames import (
     Ended,
     Live,
     Recovered,
+    StartedOver,
     Subscribe,
 )
 from gapless.core.position import Position
@@ -77,6 +78,21 @@ class TestShed:
         desk = live()
         assert desk.subscription.shed(EVERYTHING) == 0
         assert desk.subscription.is_live
+
+    def test_p5_behind_a_reset_that_was_shed_nothing_is_acked(self) -> None:
+        """Rule 4: what is taken then is of the numbering before, not of the one on the link."""
+        desk = self.held(*[bytes(100)] * 7)
+        desk.subscription.handle_link_lost(now=desk.now)
+        desk.asks()
+        desk.answer(1, 0, StartedOver("epoch"), epoch="E2")
+        assert desk.says() == Ack(7, 0, WINDOW - 7 * 132)
+        desk.subscription.shed(EVERYTHING)
+        assert desk.subscription.received == Position("E1", 6), "the reset went as well"
+        desk.take()
+        desk.take()
+        assert desk.says() is None, "a quarter of the window is taken"
+        desk.take()
+        assert desk.asks().since == Position("E1", 6)
 
     def test_an_end_reaches_one_that_was_set_back(self) -> None:
         desk = self.held(b"a")
