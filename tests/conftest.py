@@ -1,7 +1,8 @@
 """What holds for the whole suite: how much Hypothesis tries, and that nothing is skipped unseen.
 
 `HYPOTHESIS_PROFILE` chooses how much: `default` (50 examples, always the same), `ci` (300, always
-the same) or `long` (5,000, fresh ones each time; a failure prints how to reproduce it).
+the same), `long` (5,000, fresh ones each time; a failure prints how to reproduce it) or `seeded`
+(50, always the same, none made smaller: for bugs that are known).
 
 With `CI=true` a test that is skipped, or fails as expected, for a reason that isn't in
 `allowed_skips.txt` has failed.
@@ -12,11 +13,18 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 settings.register_profile("default", derandomize=True, max_examples=50, deadline=None)
 settings.register_profile("ci", derandomize=True, max_examples=300, deadline=None)
 settings.register_profile("long", max_examples=5_000, deadline=None, print_blob=True)
+settings.register_profile(
+    "seeded",
+    derandomize=True,
+    max_examples=50,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 _ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")

@@ -23,6 +23,9 @@ _UNBROKEN = re.compile(r"seeds .*, 0 broken")
 APART = ("test_machine.py", "test_transcripts.py")
 """Tests of core that are layers of their own."""
 
+STORIES = ("bad_frames", "regressions")
+"""Tests that tell a story of their own, the likeliest to catch what a module's own do not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:
@@ -72,7 +75,7 @@ def watch(
     environment = os.environ | {
         "PYTHONPATH": path,
         "PYTHONHASHSEED": "0",
-        "HYPOTHESIS_PROFILE": "default",
+        "HYPOTHESIS_PROFILE": "seeded",
     }
     environment.pop("PYTEST_ADDOPTS", None)
     is_fine, line = False, "no output"
@@ -131,9 +134,10 @@ def _module(folder: Path, patch: Patch) -> tuple[str, ...]:
 
 
 def _units(folder: Path, patch: Patch) -> tuple[str, ...]:
-    """All other tests of core."""
+    """All other tests of core, stories first."""
     left_out = {*APART, *_own(folder, patch)}
     found = sorted(path.name for path in (folder / "tests/core").glob("test_*.py"))
+    found.sort(key=lambda name: not any(word in name for word in STORIES))
     return _tests(*(name for name in found if name not in left_out))(folder, patch)
 
 
