@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -51,9 +52,10 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyError as unknown:
         parser.error(f"there is no seeded bug {unknown}")
     began = time.monotonic()
+    looking = partial(look, run=run, to_the_end=options.all_layers)
     findings: list[Finding] = []
     with ThreadPoolExecutor(options.jobs) as pool:
-        for finding in pool.map(lambda bug: look(bug, run, to_the_end=options.all_layers), bugs):
+        for finding in pool.map(looking, bugs):
             findings.append(finding)
             print(told(finding), flush=True)
     alarms = false_alarms(findings)
@@ -70,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if all(one.is_caught for one in findings) and not alarms else 1
 
 
-def look(patch: Patch, run: list[Layer], *, to_the_end: bool) -> Finding:
+def look(patch: Patch, *, run: list[Layer], to_the_end: bool) -> Finding:
     """Run the layers on a copy that has the bug, until one fails or `to_the_end`."""
     began = time.monotonic()
     caught: dict[str, str] = {}

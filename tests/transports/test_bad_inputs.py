@@ -3,7 +3,6 @@
 Every stream here is fed whole, byte by byte and in pieces: the verdict must not depend on it (P9).
 """
 
-import sys
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from .support import (
     PING,
     PONG,
     TEXT,
+    calls_of,
     close_frame,
     ending_of,
     feed,
@@ -340,18 +340,7 @@ def _calls(data: bytes) -> int:
     """How many function calls the interpreter makes for these bytes."""
     wire = open_server(limits=Limits(max_fragments=10**6, control_burst=10**6))
     feed(wire, [HELLO])
-    count = 0
-
-    def tick(frame: object, event: str, arg: object) -> None:
-        nonlocal count
-        count += 1
-
-    sys.setprofile(tick)
-    try:
-        feed(wire, [data])
-    finally:
-        sys.setprofile(None)
-    return count
+    return calls_of(lambda: feed(wire, [data]))
 
 
 @pytest.mark.parametrize("make", [_pings, _messages, _fragments])
