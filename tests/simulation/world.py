@@ -20,6 +20,7 @@ from tests.core.list_store import ListStore
 
 from .applications import CHANNELS, Application, Applications
 from .middlebox import MeddledWire, Meddling
+from .peace import Peace
 from .sometimes import Sometimes
 from .swarm import PICKY, Swarm
 
@@ -76,6 +77,8 @@ class World:
         self.checker = Checker(self.pair)
         self.sometimes = Sometimes(self.pair)
         self.pair.observers.append(self.sometimes)
+        if not swarm.has("middlebox"):
+            self.pair.observers.append(Peace())
         self.applications = Applications(self.pair, self.checker, self.sometimes, swarm, self.dice)
         self.readers: list[LocalReader] = []
         self.faults = 0
