@@ -4,13 +4,15 @@ One hub or one pool owns a budget. Whatever takes memory is a *holder*, of one k
 it allocates and released when it lets go. When too much is held, the owner pulls victims, sheds
 them and reports what came free by releasing it.
 
-kind     what it is                  goes to get below     goes for its age     first among its kind
-FRAME    cached encoded frames       `cleanup`             yes                  longest unused
-HISTORY  unpinned history            `cleanup`             yes                  longest unused
-INBOX    unread, can be asked again  90 % of `limit`       no                   fullest
-SESSION  sessions without a link     90 % of `limit`       no                   longest unused
-PIN      stalled pins                90 % of `limit`       no                   longest unused
-NEVER    outboxes, all else          never                 no                   -
+In this order they go::
+
+    kind     what it is                  to get below     for its age   first among its kind
+    FRAME    cached encoded frames       `cleanup`        yes           longest unused
+    HISTORY  unpinned history            `cleanup`        yes           longest unused
+    INBOX    unread, can be asked again  90 % of `limit`  no            fullest
+    SESSION  sessions without a link     90 % of `limit`  no            longest unused
+    PIN      stalled pins                90 % of `limit`  no            longest unused
+    NEVER    outboxes, all else          never            no            -
 
 Invariants:
 

@@ -111,7 +111,10 @@ class Group(Generic[Holder]):
         """Say where one belongs that holds so much and isn't named."""
         if not held:
             return self.empty
-        return self.shelves[min(held.bit_length(), SHELVES) - 1 if self.is_by_size else 0]
+        if not self.is_by_size:
+            return self.shelves[0]
+        shelf = held.bit_length() - 1
+        return self.shelves[shelf] if shelf < SHELVES else self.shelves[-1]
 
     def first(self) -> Entry[Holder] | None:
         """Say who is to be named next: of those that hold something and aren't."""
