@@ -428,6 +428,13 @@ class TestCleanUp:
         budget.handle_timeout(now=645.6)
         assert refuse_all(budget) == ["c", "b"]
 
+    def test_moved_it_is_as_old_as_the_move_says(self) -> None:
+        budget = a_budget(a=(NEVER, 1), b=(NEVER, 1))
+        budget.move("a", FRAME, now=100.0)
+        budget.move("b", HISTORY, now=100.0, since=99.0)
+        budget.handle_timeout(now=400.0)
+        assert shed_all(budget) == ["b"]
+
     def test_a_clock_that_runs_back_stands_still(self) -> None:
         budget = a_budget(a=(FRAME, 1))
         budget.charge("a", 1, now=100.0)
