@@ -281,6 +281,8 @@ class TestPlan:
         assert budget.next_victim(301) is None
         assert shed_all(budget, 300) == ["i"]
         assert budget.has_room(300)
+        budget = a_budget(f=(FRAME, 100), x=(NEVER, 100))
+        assert budget.next_victim(301) is None, "and not a byte of it counts"
 
     def test_by_age_the_longest_unused_goes_first(self) -> None:
         for kind in (FRAME, HISTORY, SESSION, PIN):
@@ -435,6 +437,23 @@ class TestCleanUp:
         budget.handle_timeout(now=400.0)
         assert shed_all(budget) == ["b"]
 
+    def test_who_frees_a_part_is_as_good_as_just_used(self) -> None:
+        budget = a_budget(a=(HISTORY, 2))
+        budget.handle_timeout(now=301.0)
+        assert budget.next_victim() == Victim("a", HISTORY, 2, "stale")
+        budget.release("a", 1)
+        budget.handle_timeout(now=601.0)
+        assert budget.next_victim() is None
+        budget.handle_timeout(now=646.0)
+        assert budget.next_victim() == Victim("a", HISTORY, 1, "stale")
+
+    def test_use_does_not_change_the_turn_of_who_was_named(self) -> None:
+        budget = a_budget(a=(FRAME, 150), b=(FRAME, 150))
+        assert refuse_all(budget) == ["a", "b"]
+        budget.touch("a", now=1.0)
+        budget.handle_timeout(now=45.0)
+        assert refuse_all(budget) == ["a", "b"]
+
     def test_a_clock_that_runs_back_stands_still(self) -> None:
         budget = a_budget(a=(FRAME, 1))
         budget.charge("a", 1, now=100.0)
@@ -463,8 +482,9 @@ class TestReport:
         history, inbox = report.kinds[HISTORY], report.kinds[INBOX]
         assert (history.holders, history.held, history.victims, history.freed) == (1, 0, 1, 50)
         assert (inbox.holders, inbox.held, inbox.victims, inbox.freed) == (1, 230, 0, 0)
-        with pytest.raises(FrozenInstanceError):
-            report.held = 0  # type: ignore[misc]  # that is the point
+        for frozen, name in ((report, "held"), (frames, "held"), (SMALL, "limit")):
+            with pytest.raises(FrozenInstanceError):
+                setattr(frozen, name, 0)
 
     def test_kinds_and_levels_are_ordered(self) -> None:
         assert all(one < other for one, other in pairwise(Shed))
