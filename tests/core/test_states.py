@@ -1,16 +1,20 @@
-"""Two tables say all there is: every pair of state and trigger is in one, or a bug of ours."""
+"""Three tables say all there is: every pair of state and trigger is in one, or a bug of ours."""
 
 import itertools
 
 import pytest
 
+from gapless.core import pool
 from gapless.core.states import (
     LINK,
     SESSION,
+    SLOT,
     LinkState,
     LinkTrigger,
     SessionState,
     SessionTrigger,
+    SlotState,
+    SlotTrigger,
     advance,
 )
 
@@ -25,6 +29,16 @@ FORBIDDEN_SESSION = {
 FORBIDDEN_LINK = {
     *((state, LinkTrigger.OPEN) for state in LinkState if state is not LinkState.OPENING),
     *((state, LinkTrigger.ATTACH) for state in LinkState if state is not LinkState.GREETING),
+}
+LEGAL_SLOT = {
+    SlotState.WAITING: "open drop",
+    SlotState.OPENING: "opened drop end",
+    SlotState.IDLE: "use drop end",
+    # No `drop`: what is in use is not evicted.
+    SlotState.ACTIVE: "rest end",
+    SlotState.CANCELLING: "opened end",
+    SlotState.CLOSING: "end",
+    SlotState.GONE: "",
 }
 
 
@@ -75,3 +89,24 @@ def test_every_state_is_reached() -> None:
 
 def test_a_takeover_leaves_a_session_up() -> None:
     assert advance(SESSION, SessionState.UP, SessionTrigger.ATTACH) is SessionState.UP
+
+
+@pytest.mark.parametrize(("state", "trigger"), [*itertools.product(SlotState, SlotTrigger)])
+def test_every_pair_of_a_slot_is_known_or_forbidden(state: SlotState, trigger: SlotTrigger) -> None:
+    pair = (state, trigger)
+    assert (pair in SLOT) is (trigger.value in LEGAL_SLOT[state].split())
+    if pair in SLOT:
+        assert isinstance(advance(SLOT, state, trigger), SlotState)
+
+
+def test_the_pools_docstring_says_what_the_table_says() -> None:
+    lines = [line.split() for line in (pool.__doc__ or "").splitlines()]
+    start = next(at for at, line in enumerate(lines) if line[:1] == ["state"])
+    head, rows = lines[start], lines[start + 1 : start + len(SlotState)]
+    said = {
+        (SlotState(row[0]), SlotTrigger(trigger)): SlotState(target)
+        for row in rows
+        for trigger, target in zip(head[1:], row[1:], strict=True)
+        if target != "-"
+    }
+    assert said == dict(SLOT)

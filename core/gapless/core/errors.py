@@ -37,6 +37,10 @@ class TooManyChannels(LocalProtocolError):
     """The session, or the hub, already has as many channels as its config allows."""
 
 
+class PoolExhausted(LocalProtocolError):
+    """Every connection a pool may have is in use; none is closed for a newcomer."""
+
+
 class ConfigError(LocalProtocolError, ValueError):
     """A config value is out of range; the message names the field."""
 

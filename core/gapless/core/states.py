@@ -1,8 +1,9 @@
-"""The states of a session and of a link, and every transition between them.
+"""The states of a session, a link and a pool's slot, and every transition between them.
 
-Two small machines, each one enum and one table, the same for client and server: a link is one
-connection; a session survives links. A pair that the table doesn't name can't happen: `advance`
-treats it as a bug of ours, never of the peer's, because what the peer sends is checked before.
+Small machines, each one enum and one table. Those of a link, which is one connection, and of a
+session, which survives links, are the same for client and server; a slot is a key's place in a
+`Pool`. A pair that the table doesn't name can't happen: `advance` treats it as a bug of ours, never
+of the peer's, because what the peer sends is checked before.
 """
 
 import enum
@@ -50,6 +51,29 @@ class LinkTrigger(enum.Enum):
     END = "end"
 
 
+class SlotState(enum.Enum):
+    """Where a key of a pool is."""
+
+    WAITING = "waiting"
+    OPENING = "opening"
+    IDLE = "idle"
+    ACTIVE = "active"
+    CANCELLING = "cancelling"
+    CLOSING = "closing"
+    GONE = "gone"
+
+
+class SlotTrigger(enum.Enum):
+    """What moves a key of a pool."""
+
+    OPEN = "open"
+    OPENED = "opened"
+    USE = "use"
+    REST = "rest"
+    DROP = "drop"
+    END = "end"
+
+
 S, SX = SessionState, SessionTrigger
 SESSION: Mapping[tuple[SessionState, SessionTrigger], SessionState] = MappingProxyType(
     {
@@ -92,6 +116,26 @@ LINK: Mapping[tuple[LinkState, LinkTrigger], LinkState] = MappingProxyType(
         (L.CLOSING, LX.END): L.ENDED,
         (L.ENDED, LX.CLOSE): L.ENDED,
         (L.ENDED, LX.END): L.ENDED,
+    }
+)
+
+P, PX = SlotState, SlotTrigger
+SLOT: Mapping[tuple[SlotState, SlotTrigger], SlotState] = MappingProxyType(
+    {
+        (P.WAITING, PX.OPEN): P.OPENING,
+        (P.WAITING, PX.DROP): P.GONE,
+        (P.OPENING, PX.OPENED): P.IDLE,
+        (P.OPENING, PX.DROP): P.CANCELLING,
+        (P.OPENING, PX.END): P.GONE,
+        (P.IDLE, PX.USE): P.ACTIVE,
+        (P.IDLE, PX.DROP): P.CLOSING,
+        (P.IDLE, PX.END): P.GONE,
+        (P.ACTIVE, PX.REST): P.IDLE,
+        (P.ACTIVE, PX.END): P.GONE,
+        # The driver may have been too late to cancel, or may not care to.
+        (P.CANCELLING, PX.OPENED): P.CLOSING,
+        (P.CANCELLING, PX.END): P.GONE,
+        (P.CLOSING, PX.END): P.GONE,
     }
 )
 
