@@ -325,7 +325,7 @@ class TestRow18Stalls:
             desk.hear(link)
         for payload in numbered(1, 500, 100):
             assert desk.hub.publish("news", payload, now=desk.now) is not None
-        assert desk.hub.channels.held_bytes == 10 * 100
+        assert desk.hub.channels.catalog.held_bytes == 10 * 100
         for link in range(1, 30):
             gone = desk.hear(link)
             assert [type(frame) for frame in gone] == [Gone]

@@ -35,7 +35,7 @@ from gapless.core.states import SessionState
 from gapless.testing import Checker, Pair
 
 from .by_hand import WELCOME, ClientByHand, HubByHand, names, numbered, publish, shown, started
-from .parts import LOST, inside
+from .parts import LOST
 
 HUB = Config.production("hub")
 
@@ -175,7 +175,7 @@ class TestRow17Parking:
         assert desk.greet(4, kept.token).resumed, "resuming needs no room"
         channel = desk.hub.channels.find("news")
         assert channel is not None
-        pins = inside(channel, "_pins")
+        pins = channel.pins
         assert len(pins) == 1, "it is pinned by one without a link"
         desk.now += 10.0
         desk.hub.handle_timeout(now=desk.now)

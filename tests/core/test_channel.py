@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapless.core.channel import CACHED_BATCHES, Admission, Channel
+from gapless.core.batches import KEPT
+from gapless.core.channel import Admission, Channel
 from gapless.core.errors import ConfigError
 from gapless.core.frames import Live, Outcome, Partial, Recovered, StartedOver
 from gapless.core.position import Position, Since
@@ -236,7 +237,7 @@ class TestBatches:
         channel = a_channel(history_messages=100)
         fill(channel, 50)
         first = channel.batch(1)
-        for seq in range(2, CACHED_BATCHES + 2):
+        for seq in range(2, KEPT + 2):
             channel.batch(seq)
         assert channel.batch(1) is not first
         assert channel.batch(1).payloads == first.payloads

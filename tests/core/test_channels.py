@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from gapless.core.accounts import Accounts
 from gapless.core.authorize import allow_anyone_unpinned
 from gapless.core.channel import Channel
 from gapless.core.channels import Channels
@@ -53,7 +54,11 @@ class Shelf:
     def __init__(self, config: Config = HUB, *, durable: bool = True) -> None:
         self.commands: list[Command] = []
         self.channels = Channels(
-            config, new_epoch=counted("E"), durable=durable, commands=self.commands
+            config,
+            new_epoch=counted("E"),
+            durable=durable,
+            commands=self.commands,
+            books=Accounts(config),
         )
 
     def opened(self, name: str = "news", epoch: str = "S1", head: int = 0) -> None:
@@ -229,13 +234,13 @@ class TestBounds:
         shelf.publish(b"m1", name="used")
         assert shelf.channels.open("third", now=0.0) is not None
         assert shelf.channels.find("idle") is None
-        assert shelf.channels.held_bytes == 2
+        assert shelf.channels.catalog.held_bytes == 2
         assert len(shelf.channels) == 2
 
     def test_what_is_configured_used_or_being_opened_stays(self) -> None:
         shelf = Shelf(replace(HUB, max_hub_channels=1), durable=False)
         shelf.channels.open("set", now=0.0)
-        shelf.channels.configure("set", patience=5.0)
+        shelf.channels.catalog.configure("set", patience=5.0)
         with pytest.raises(TooManyChannels):
             shelf.channels.open("other", now=0.0)
         shelf = Shelf(replace(HUB, max_hub_channels=1))
@@ -247,7 +252,7 @@ class TestBounds:
 
     def test_settings_made_before_a_channel_is_opened_hold(self) -> None:
         shelf = Shelf(durable=False)
-        shelf.channels.configure("news", history_messages=2)
+        shelf.channels.catalog.configure("news", history_messages=2)
         for number in range(5):
             shelf.publish(b"%d" % number)
         channel = shelf.channels.find("news")

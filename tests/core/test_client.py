@@ -32,6 +32,7 @@ from gapless.core.frames import (
     Subscribed,
     Unsubscribe,
 )
+from gapless.core.outbox import OUTBOX_BYTES
 from gapless.core.subscription import Phase
 from gapless.testing import Checker, Pair
 
@@ -248,7 +249,7 @@ class TestPublishing:
     def test_p3_the_memory_limit_makes_publishes_wait_and_room_wakes_them(self) -> None:
         config = replace(
             Config(),
-            memory_limit=64 * KIB,
+            memory_limit=64 * KIB + 3 * OUTBOX_BYTES,
             history_bytes=60 * KIB,
             max_message=30 * KIB,
             window=KIB,

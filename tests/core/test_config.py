@@ -85,8 +85,10 @@ class TestChecks:
     def test_only_what_can_be_unlimited_may_be_none(self) -> None:
         config = Config(max_attempts=None, history_age=None)
         assert config.max_attempts is None
+        optional = {field.name for field in fields(Config) if "None" in str(field.type)}
+        assert optional == {"max_attempts", "history_age", "memory_warning", "memory_cleanup"}
         for field in fields(Config):
-            if field.name not in ("max_attempts", "history_age"):
+            if "None" not in str(field.type):
                 with pytest.raises(ConfigError, match=field.name):
                     check_setting(field.name, None)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gapless.core.accounts import Accounts
 from gapless.core.client import ClientSession
 from gapless.core.closing import CLOSE_CLASSES, CloseClass, Code, Ending
 from gapless.core.config import Config
@@ -33,7 +34,9 @@ from gapless.core.frames import (
     Subscribed,
     Welcome,
 )
+from gapless.core.monitor import Gauges
 from gapless.core.states import SessionState
+from gapless.core.watch import Watch
 from gapless.testing import Pair
 
 from .by_hand import WELCOME, ClientByHand
@@ -413,7 +416,11 @@ class TestClosing:
 
 def test_a_session_without_channels_is_kept_on_a_link_moved_and_closed() -> None:
     """It knows that there are lanes, not what they are: without any, nothing holds it up."""
-    dialer, now = Dialer(Config(), rng=Random(1)), 100.0
+    config, now = Config(), 100.0
+    watch = Watch(
+        config, lambda now: Gauges(active=0, stale=0, total=1, bytes_held=0, messages_held=0)
+    )
+    dialer = Dialer(config, rng=Random(1), books=Accounts(config), watch=watch)
     dialer.start(now=now)
     for link in (1, 2):
         assert dialer.poll_command() == OpenLink(link)

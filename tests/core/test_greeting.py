@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 
+from gapless.core.accounts import Accounts
 from gapless.core.closing import Code, Ending
 from gapless.core.config import Config
 from gapless.core.events import CloseLink, Command
@@ -122,6 +123,7 @@ class Hall:
             rng=Random(1),
             commands=self.commands,
             writable=self.writable,
+            books=Accounts(Config()),
         )
 
     def open(self, link: int, *, now: float = 100.0) -> None:
@@ -181,7 +183,7 @@ class TestReception:
         """I13."""
         hall = Hall()
         hall.open(1)
-        hall.reception.refuse(hall.hello(1), Ending(Code.UNAUTHORIZED, "no"))
+        hall.reception.refuse(hall.hello(1), Ending(Code.UNAUTHORIZED, "no"), now=0.0)
         assert hall.reception.receive_frame(1, HELLO, 50, now=100.0) is None
         assert hall.endings() == {1: Code.UNAUTHORIZED}
 
@@ -218,7 +220,7 @@ class TestReception:
         hall = Hall()
         for link in (1, 2, 3):
             hall.open(link)
-        hall.reception.refuse_all(Ending(Code.GOING_AWAY, "draining"))
+        hall.reception.refuse_all(Ending(Code.GOING_AWAY, "draining"), now=0.0)
         assert hall.endings() == dict.fromkeys((1, 2, 3), Code.GOING_AWAY)
         assert len(hall.reception) == 0
 
@@ -226,7 +228,7 @@ class TestReception:
         hall = Hall()
         hall.open(1)
         hall.open(2)
-        hall.reception.refuse(hall.hello(2), Ending(Code.UNAUTHORIZED, "no"))
+        hall.reception.refuse(hall.hello(2), Ending(Code.UNAUTHORIZED, "no"), now=0.0)
         for link in (1, 2, 3):
             hall.reception.handle_link_lost(link)
             assert hall.reception.next_frame(link, now=100.0) is None

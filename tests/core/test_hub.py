@@ -316,6 +316,9 @@ class TestAge:
         desk.now += 5.0
         desk.hub.handle_timeout(now=desk.now)
         assert desk.entries("news") == []
+        assert desk.hub.next_deadline() == 100.0 + 45.0, "the clean-up forgets who isn't missed"
+        desk.hub.handle_timeout(now=1000.0)
+        assert len(desk.hub.channels) == 0
         assert desk.hub.next_deadline() is None
 
 

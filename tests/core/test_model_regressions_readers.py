@@ -17,7 +17,13 @@ from gapless.testing import Checker, Pair, Weather
 
 from .by_hand import Wiretap, names, numbered, publish, shown, started, taken_until, taking
 
-CROWDED = Config(window=64 * KIB, memory_limit=64 * KIB, max_message=40 * KIB)
+CROWDED = Config(
+    window=64 * KIB,
+    memory_limit=75_000,
+    memory_warning=75_000,
+    memory_cleanup=75_000,
+    max_message=40 * KIB,
+)
 HUB = replace(Config.production("hub"), max_message=40 * KIB)
 PATIENT = 1e6
 

@@ -293,21 +293,27 @@ def store_that_fell_back(stage: Stage) -> Play:
 
 
 def shed_inbox(stage: Stage) -> Play:
-    """Three inboxes share 64 KiB and are too full: messages of 9032 charged bytes.
+    """Three inboxes share 79,000 bytes and are too full: messages of 9032 charged bytes.
 
     The application waits for a; of b it has taken b1, and b2 … b5 are unread, of c c1 … c3: seven
-    messages, 63224 bytes. a1 makes it too many: the fullest inbox nobody waits on, b, loses its
-    newest message (contract 7), and no more than is needed: b5. Its position is back at 4. Nothing
-    is said yet: data of b that still comes (b6) is ignored, and not acked. When half of the rest,
-    b2 and b3, is taken, the client subscribes again since 4, with a limit that leaves room for b4:
-    65536 - 9032 (rule 3). The answer is recovered(2), the ack right after says what is taken, 3
-    (rule 4).
+    messages, 70,248 bytes with what holding them costs. a1 makes it too many: the fullest inbox
+    nobody waits on, b, loses its newest message (contract 7), and no more than is needed: b5. Its
+    position is back at 4. Nothing is said yet: data of b that still comes (b6) is ignored, and not
+    acked. When half of the rest, b2 and b3, is taken, the client subscribes again since 4, with a
+    limit that leaves room for b4: 65536 - 9032 (rule 3). The answer is recovered(2), the ack right
+    after says what is taken, 3 (rule 4).
     Then c2 and c3 are unread of c, and nobody waits for it: a2 to a8 are too many, and c3 goes,
     then c2, though a holds more. With nothing left the client asks when the application next
     waits for c: since 1, and gets both again.
     What is waited for is never dropped, nothing is taken twice, and no byte is above the limit.
     """
-    config = Config(window=64 * KIB, memory_limit=64 * KIB, max_message=20_000)
+    config = Config(
+        window=64 * KIB,
+        memory_limit=79_000,
+        memory_warning=79_000,
+        memory_cleanup=79_000,
+        max_message=20_000,
+    )
     play = Play(stage, is_large=True, client_config=config)
     a, b, c = (play.peer.subscribe(name, "earliest") for name in "abc")
     play.connect()

@@ -200,7 +200,7 @@ def test_p6_a_client_that_forgets_its_epoch_and_publishes_again() -> None:
     peer.start()
     pair.run(1.0)
     peer.publish("a", "p1")
-    pair.run_until(lambda: pair.hub.channels.held_bytes)
+    pair.run_until(lambda: pair.hub.channels.catalog.held_bytes)
     session.outboxes[0].__class__ = Forgetful
     pair.cut()
     with caught("P6", "applied twice"):

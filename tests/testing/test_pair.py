@@ -217,7 +217,7 @@ def test_a_server_that_restarts_has_forgotten_all_that_no_store_keeps() -> None:
     assert pair.hub.sessions != sessions
     assert pair.client.resumes == 0
     assert pair.hub.channels.find("a") is not None
-    assert pair.hub.channels.held_bytes == 0
+    assert pair.hub.channels.catalog.held_bytes == 0
 
 
 def test_a_server_that_restarts_over_a_store_goes_on_where_it_was() -> None:

@@ -114,6 +114,14 @@ class Limits:
         if self.stale_age is not None and self.stale_age < self.aggressive_age:
             raise ConfigError("Limits.stale_age is below Limits.aggressive_age")
 
+    def level(self, held: int) -> Level:
+        """The highest threshold that so many bytes are above."""
+        if held <= self.warning:
+            return Level.NORMAL
+        if held <= self.cleanup:
+            return Level.WARNING
+        return Level.CLEANUP if held <= self.limit else Level.LIMIT
+
     @classmethod
     def hub(cls) -> "Limits":
         """Those of a hub."""
@@ -214,12 +222,7 @@ class MemoryBudget(Generic[Holder]):
     @property
     def level(self) -> Level:
         """The highest threshold that `held` is above."""
-        limits = self.limits
-        if self._held <= limits.warning:
-            return Level.NORMAL
-        if self._held <= limits.cleanup:
-            return Level.WARNING
-        return Level.CLEANUP if self._held <= limits.limit else Level.LIMIT
+        return self.limits.level(self._held)
 
     def held_by(self, holder: Holder) -> int:
         """Bytes one holder holds.

@@ -1,29 +1,27 @@
-"""Channel: one log at the hub, its readers' pins, and what happens at its bound (design 7).
+"""Channel: one log at the hub, and what happens at its bound (design section 7).
 
-A pin is a reader that holds back rotation: messages above the lowest pin's ack are neither rotated
-nor aged. It is moved only by its reader's acks, and it lapses while something untaken has waited
-for `patience` seconds without an ack moving; having nothing to take never ends it. A lapsed pin
-holds again once its reader acks a place that the history still reaches.
-
-Lapses are found when they matter: when a publish needs the room. Nothing else depends on them.
+Messages above the lowest pin's ack are neither rotated nor aged nor shed (`Pins`); readers are
+handed the same `Batches`.
 """
 
 import enum
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
+from .batches import Batches
 from .config import Overflow, check_setting
-from .errors import ConfigError
+from .errors import ConfigError, MessageTooLarge
 from .frames import Data, Live, Outcome, Partial, Recovered, StartedOver
 from .history import History
 from .outbox import BATCH_BYTES, BATCH_MESSAGES
+from .pins import Pins
 from .position import Position, Since
 
 EPOCHS_REMEMBERED = 8
 """Epochs a channel has left that it would know again."""
 
-CACHED_BATCHES = 8
-"""Batches kept so that readers a little behind the head are handed the same object."""
+CHANNEL_BYTES = 2048
+"""Bytes a channel takes beside its messages, pins and batches."""
 
 
 class Admission(enum.Enum):
@@ -56,15 +54,6 @@ class ChannelSettings:
                 raise ConfigError(f"a channel has no {name!r}; it has {', '.join(self.__slots__)}")
             check_setting(name, value)
         return replace(self, **fields)  # type: ignore[arg-type]  # checked right above
-
-
-@dataclass(slots=True)
-class Pin:
-    """A reader's hold: everything above `acked` is needed, since `moved_at` at least."""
-
-    acked: int
-    moved_at: float
-    lapsed: bool = False
 
 
 class Channel:
@@ -104,10 +93,9 @@ class Channel:
         self.is_told = True
         self._left: dict[str, None] = {}
         self._stored_first = stored_first
-        self._pins: dict[Hashable, Pin] = {}
-        self._floor = 0
-        self._lapsed = 0
-        self._batches: dict[int, tuple[Data, bool]] = {}
+        self.pins = Pins(self.history, settings.patience)
+        self.batches = Batches()
+        self.in_flight = 0
 
     @property
     def head(self) -> int:
@@ -124,7 +112,22 @@ class Channel:
     @property
     def is_idle(self) -> bool:
         """Whether nothing would be lost if the hub forgot the channel."""
-        return not self._pins and not len(self.history) and not self.reader_count
+        return not len(self.pins) and not len(self.history) and not self.reader_count
+
+    @property
+    def memory(self) -> int:
+        """Bytes it takes, but for its pins and batches."""
+        return CHANNEL_BYTES + self.history.memory + self.in_flight
+
+    @property
+    def chunk_bounds(self) -> tuple[int, int]:
+        """Messages and bytes to append at once, at most.
+
+        A quarter of the history: what a pin leaves free, that can enter.
+        """
+        settings = self.settings
+        messages = min(BATCH_MESSAGES, max(1, settings.history_messages // 4))
+        return messages, min(BATCH_BYTES, max(1, settings.history_bytes // 4))
 
     def configure(self, settings: ChannelSettings) -> None:
         """Change bounds and policies; a smaller bound rotates at the next publish."""
@@ -132,49 +135,29 @@ class Channel:
         self.history.max_messages = settings.history_messages
         self.history.max_bytes = settings.history_bytes
         self.history.max_age = settings.history_age
+        self.pins.patience = settings.patience
 
     # pins
 
     def pin(self, owner: Hashable, acked: int, *, now: float) -> None:
         """Hold back rotation for a reader, unless it does already."""
-        if owner not in self._pins:
-            self._floor = min(self._floor, acked) if self._pins else acked
-            self._pins[owner] = Pin(acked, now)
+        self.pins.add(owner, acked, now=now)
 
     def unpin(self, owner: Hashable) -> None:
         """End a reader's hold."""
-        pin = self._pins.pop(owner, None)
-        if pin is not None and pin.lapsed:
-            self._lapsed -= 1
+        self.pins.remove(owner)
 
     def is_pinned_by(self, owner: Hashable) -> bool:
         """Whether a reader has a pin, lapsed or not."""
-        return owner in self._pins
-
-    def ack(self, owner: Hashable, seq: int, *, now: float) -> bool:
-        """Move a reader's pin; True if that may have made room: it was the last to hold back."""
-        pin = self._pins.get(owner)
-        if pin is None or seq <= pin.acked:
-            return False
-        # `_floor` is never above what is held back, and exact since somebody last found no room.
-        held_back = not pin.lapsed and pin.acked <= self._floor
-        pin.acked = seq
-        pin.moved_at = now
-        if pin.lapsed and seq >= self.history.first - 1:
-            pin.lapsed = False
-            self._lapsed -= 1
-            self._floor = min(self._floor, seq)
-        return held_back
+        return owner in self.pins
 
     def next_lapse(self) -> float | None:
         """When the first pin that holds the oldest message lapses, or None."""
-        first, head = self.history.first, self.history.head
-        lapses = [
-            self._lapses_at(pin)
-            for pin in self._pins.values()
-            if not pin.lapsed and pin.acked < first <= head
-        ]
-        return min(lapses, default=None)
+        return self.pins.next_lapse()
+
+    def ack(self, owner: Hashable, seq: int, *, now: float) -> bool:
+        """Move a reader's pin; True if that may have made room: it was the last to hold back."""
+        return self.pins.ack(owner, seq, now=now)
 
     # appending
 
@@ -186,8 +169,8 @@ class Channel:
         if size > history.max_bytes or count > history.max_messages:
             return Admission.TOO_LARGE
         first = history.first
-        while not history.make_room(size, count, self._floor if self._pins else history.head):
-            if not self._may_drop(history.first, now):
+        while not history.make_room(size, count, self.pins.floor):
+            if self.pins.holds(history.first, now=now):
                 if self.settings.overflow != "rotate":
                     self._note_dropped(first)
                     waits = self.settings.overflow == "wait"
@@ -214,9 +197,9 @@ class Channel:
         if history.max_age is not None or len(payload) > history.max_bytes:
             return 0
         first = history.first
-        fits = history.make_room(len(payload), 1, self._floor if self._pins else history.head)
+        fits = history.make_room(len(payload), 1, self.pins.floor)
         if history.first != first:
-            self.dropped_reason = "stalled" if self._lapsed else "rotated"
+            self.dropped_reason = "stalled" if self.pins.is_any_lapsed else "rotated"
         return history.append(payload, text, None, now=now) if fits else 0
 
     def append(
@@ -231,10 +214,19 @@ class Channel:
         """Drop what is too old and not pinned."""
         history = self.history
         while (at := history.expires_at()) is not None and at <= now:
-            if not self._may_drop(history.first, now):
+            if self.pins.holds(history.first, now=now):
                 return
             history.drop_oldest()
             self.dropped_reason = "expired"
+
+    def shed(self) -> bool:
+        """Drop all that no pin needs, to free memory; False if there is nothing."""
+        history = self.history
+        if history.first > history.head or self.pins.needs(history.first):
+            return False
+        history.drop_through(self.pins.floor)
+        self.dropped_reason = "shed"
+        return True
 
     def is_known_as(self, epoch: str) -> bool:
         """Whether a store that names this epoch means the present one.
@@ -256,17 +248,15 @@ class Channel:
         self.history.drop_through(self.history.head)
         self.history.renumber(head + 1)
         self._stored_first = stored_first
-        self._batches.clear()
-        self._pins.clear()
-        self._lapsed = 0
-        self._floor = 0
+        self.batches.clear()
+        self.pins.clear()
 
     def skip_to(self, seq: int) -> None:
         """Number the next message `seq`: what lies before it is in the store, not here."""
         self._stored_first = self.first
         self.history.drop_through(self.history.head)
         self.history.renumber(seq)
-        self._batches.clear()
+        self.batches.clear()
 
     def set_stored_first(self, seq: int) -> None:
         """Take from the store which number is the oldest it can read."""
@@ -276,18 +266,13 @@ class Channel:
 
     def batch(self, seq: int) -> Data:
         """Read the batch that starts at `seq`, which is held: one object for all its readers."""
-        cached = self._batches.get(seq)
-        if cached is not None:
-            batch, is_full = cached
-            if is_full or seq + len(batch.payloads) - 1 == self.head:
-                return batch
+        kept = self.batches.find(seq, self.head)
+        if kept is not None:
+            return kept
         payloads, text = self.history.batch(seq, BATCH_MESSAGES, BATCH_BYTES)
         batch = Data(self.id, seq, payloads, text)
         is_full = len(payloads) == BATCH_MESSAGES or seq + len(payloads) - 1 < self.head
-        self._batches.pop(seq, None)
-        self._batches[seq] = (batch, is_full)
-        if len(self._batches) > CACHED_BATCHES:
-            del self._batches[next(iter(self._batches))]
+        self.batches.keep(batch, is_full=is_full)
         return batch
 
     def place(self, since: Since, oldest: int) -> tuple[int, Outcome]:
@@ -326,25 +311,12 @@ class Channel:
     def _note_dropped(self, before: int) -> None:
         """Say why messages went, if any did since `before` was the oldest."""
         if self.history.first != before:
-            self.dropped_reason = "stalled" if self._lapsed else "rotated"
+            self.dropped_reason = "stalled" if self.pins.is_any_lapsed else "rotated"
 
-    def _may_drop(self, seq: int, now: float) -> bool:
-        """Whether no pin needs message `seq`, the oldest. Pins that have lapsed don't count."""
-        if not self._pins or self._floor >= seq:
-            return True
-        holding: list[int] = []
-        for pin in self._pins.values():
-            if pin.lapsed:
-                continue
-            if pin.acked < seq and now >= self._lapses_at(pin):
-                pin.lapsed = True
-                self._lapsed += 1
-                continue
-            holding.append(pin.acked)
-        self._floor = min(holding, default=self.head)
-        return self._floor >= seq
 
-    def _lapses_at(self, pin: Pin) -> float:
-        """When the oldest message, which the pin needs, will have waited for `patience`."""
-        since = self.history.appended_at(self.history.first)
-        return max(pin.moved_at, since) + self.settings.patience
+def batch_too_large(name: str, count: int, size: int, settings: ChannelSettings) -> MessageTooLarge:
+    """Make the error for a batch that no history of these bounds can hold."""
+    return MessageTooLarge(
+        f"{count} messages of {size} bytes together can't fit into channel {name!r}: its history "
+        f"holds {settings.history_messages} messages, {settings.history_bytes} bytes"
+    )

@@ -9,15 +9,19 @@ is woken when that may have changed: intakes are served here, local publishers a
 
 from collections.abc import Callable, Mapping
 
-from .channel import Admission, Channel, ChannelSettings
+from .accounts import Accounts
+from .catalog import Catalog
+from .channel import Admission, Channel, batch_too_large
 from .config import Config
-from .errors import MessageTooLarge, TooManyChannels
+from .errors import TooManyChannels
 from .events import Append, Command, ReadHistory
+from .history import ENTRY_BYTES
 from .inflight import Reading, Work
 from .intake import Chunk, Intake, IntakePhase
 from .local import LocalReader
 from .news import Asker, News, Ticket
 from .outbox import BATCH_BYTES, BATCH_MESSAGES
+from .pins import Pins
 from .position import Position
 from .reader import Reader
 from .store import Appended, AppendRefused, HistoryRead
@@ -32,12 +36,16 @@ class Channels:
         durable: a store outlives this hub, and the driver carries out the commands for it;
             else the histories are all there is, and every append is accepted at once.
         commands: where commands for the driver go.
+        books: what everything holds.
 
     Attributes:
+        catalog: the open channels and their settings.
         named: the open channels by name; read only.
         news: what sessions and applications are to be told.
         waiting: channels for whose room the server's own publishers wait.
         homeless: intakes whose channel the hub has no place for; `rehouse` tries again.
+        starved: channels for whose messages there is no memory; `rehouse` tries again.
+        make_room: asks that memory for so many bytes be freed; False: it can't. The hub sets it.
     """
 
     def __init__(
@@ -47,20 +55,14 @@ class Channels:
         new_epoch: Callable[[], str],
         durable: bool,
         commands: list[Command],
+        books: Accounts,
     ) -> None:
+        self._books = books
         self._config = config
         self._durable = durable
         self._commands = commands
         self._new_epoch = new_epoch
-        self._defaults = ChannelSettings(
-            config.history_messages,
-            config.history_bytes,
-            config.history_age,
-            config.overflow,
-            config.patience,
-        )
-        self._settings: dict[str, ChannelSettings] = {}
-        self._channels: dict[str, Channel] = {}
+        self.catalog = Catalog(config, books)
         self._opening: dict[str, None] = {}
         self._opening_requests: dict[int, str] = {}
         self._requests = 0
@@ -70,23 +72,19 @@ class Channels:
         self._busy: dict[Channel, int] = {}
         self._untold: dict[Channel, None] = {}
         self._intakes: dict[str, dict[Intake, None]] = {}
-        self._last_id = 0
-        self.named: Mapping[str, Channel] = self._channels
+        self.named: Mapping[str, Channel] = self.catalog.named
         self.news = News()
         self.waiting: dict[str, None] = {}
         self.homeless: dict[Intake, None] = {}
+        self.starved: dict[Channel, None] = {}
+        self.make_room: Callable[[int, float], bool] = lambda size, now: True
 
     def __len__(self) -> int:
-        return len(self._channels)
-
-    @property
-    def held_bytes(self) -> int:
-        """Bytes of payload in all histories."""
-        return sum(channel.history.size for channel in self._channels.values())
+        return len(self.catalog)
 
     def find(self, name: str) -> Channel | None:
         """The channel, if it is open."""
-        return self._channels.get(name)
+        return self.named.get(name)
 
     def open(self, name: str, *, now: float) -> Channel | None:
         """The channel; None while the store opens it: its name shows in `opened` then.
@@ -94,37 +92,24 @@ class Channels:
         Raises:
             TooManyChannels: the hub keeps as many as it may.
         """
-        channel = self._channels.get(name)
+        channel = self.named.get(name)
         if channel is not None or name in self._opening:
             return channel
-        if len(self._channels) + len(self._opening) >= self._config.max_hub_channels:
+        if len(self.catalog) + len(self._opening) >= self._config.max_hub_channels:
             self._forget_idle()
-        if len(self._channels) + len(self._opening) >= self._config.max_hub_channels:
+        if len(self.catalog) + len(self._opening) >= self._config.max_hub_channels:
             raise TooManyChannels(f"the hub keeps {self._config.max_hub_channels} channels already")
         if not self._durable:
-            return self._add(name, self._new_epoch())
+            return self.catalog.add(name, self._new_epoch(), now=now)
         request = self._next_request()
         self._opening[name] = None
         self._opening_requests[request] = name
         self._commands.append(ReadHistory(request, name, None, 0, 0))
         return None
 
-    def configure(self, name: str, **fields: object) -> None:
-        """Change how a channel keeps messages.
-
-        Raises:
-            ConfigError: a value is out of range.
-        """
-        settings = self._settings.get(name, self._defaults).changed(**fields)
-        self._settings[name] = settings
-        channel = self._channels.get(name)
-        if channel is not None:
-            channel.configure(settings)
-
     def forget(self, name: str) -> None:
         """Drop a channel; who waits for it is woken, and told that it is gone."""
-        self._channels.pop(name, None)
-        self._settings.pop(name, None)
+        self.catalog.forget(name)
         self._intakes.pop(name, None)
         if name in self._opening:
             del self._opening[name]
@@ -133,6 +118,25 @@ class Channels:
         if name in self.waiting:
             del self.waiting[name]
             self.news.settled[name] = None
+
+    def forget_idle(self, channel: Channel) -> None:
+        """Forget a channel that nobody would miss."""
+        name = channel.name
+        awaited = channel in self._busy or name in self._intakes or name in self.waiting
+        awaited = awaited or name in self.news.opened or self.catalog.is_configured(name)
+        if channel.is_idle and not awaited and self.catalog.has(channel):
+            self.forget(name)
+
+    def shed(self, channel: Channel) -> None:
+        """Drop what no pin needs; who had not read it is told."""
+        if channel.shed():
+            self.news.moved[channel] = None
+
+    def shed_pinned(self, pins: Pins) -> None:
+        """Drop what only pins that have stalled needed."""
+        channel = self.catalog.owner(pins)
+        self.shed(channel)
+        self._books.stir(channel)
 
     # publishing
 
@@ -159,13 +163,16 @@ class Channels:
         if channel is None or (self._busy and channel in self._busy):
             self.waiting[name] = None
             return None
-        admission = channel.admit(size, len(payloads), now=now)
+        if self._has_memory(channel, size, len(payloads), now):
+            admission = channel.admit(size, len(payloads), now=now)
+        else:
+            admission = self._starve(channel)
         if admission is Admission.ROOM:
             if self._durable:
                 ticket = Ticket(name)
                 self._append(channel, payloads, text, ticket, None, now)
                 return ticket
-            self.news.moved[channel] = None
+            self._grown(channel, size, len(payloads))
             return Ticket(name, channel.epoch, channel.append(payloads, text, None, now=now))
         if admission is Admission.WAIT:
             self.waiting[name] = None
@@ -173,23 +180,18 @@ class Channels:
             return None
         if admission is Admission.REJECT:
             return Ticket(name, refused="full")
-        settings = channel.settings
-        raise MessageTooLarge(
-            f"{len(payloads)} messages of {size} bytes together can't fit into channel "
-            f"{name!r}: its history holds {settings.history_messages} messages, "
-            f"{settings.history_bytes} bytes"
-        )
+        raise batch_too_large(name, len(payloads), size, channel.settings)
 
     def publish_now(
         self, channel: Channel, payload: bytes, text: bool, *, now: float
     ) -> Position | None:
         """Append a message of the server's own, if nothing stands in the way; see `publish`."""
-        if self._durable:
+        if self._durable or not self._books.fits(len(payload) + ENTRY_BYTES):
             return None
         seq = channel.append_now(payload, text, now=now)
         if not seq:
             return None
-        self.news.moved[channel] = None
+        self._grown(channel, len(payload), 1)
         return Position(channel.epoch, seq)
 
     def serve(self, intake: Intake, *, now: float) -> bool:
@@ -198,7 +200,8 @@ class Channels:
         One that was served and must wait goes behind the others: a busy one keeps none out (P4).
         """
         if intake.forbidden is not None:
-            self._turn_away(intake)
+            intake.turn_away()
+            self.news.touched[intake] = None
             return True
         try:
             channel = self.open(intake.name, now=now)
@@ -210,10 +213,15 @@ class Channels:
             self._prepare_answer(intake, channel)
             if channel in self._busy:
                 break
-            chunk = intake.next_chunk(*self._chunk_bounds(channel))
+            # Before a chunk is looked at: making room may let others be served.
+            if not self._has_memory(channel, 0, BATCH_MESSAGES, now):
+                self._starve(channel)
+                break
+            chunk = intake.next_chunk(*channel.chunk_bounds)
             if chunk is None:
                 self.abandon(intake)
                 return True
+            self._books.stir(intake)
             verdict = self._judge(intake, channel, chunk, now)
             if verdict is Admission.WAIT:
                 self.news.blocked[channel] = None
@@ -265,7 +273,12 @@ class Channels:
         return at is not None and at <= now
 
     def rehouse(self, *, now: float) -> None:
-        """Serve those for whose channel there was no place, if there is one now."""
+        """Serve those for whose channel there was no place, or no memory, if there is now."""
+        starved = list(self.starved)
+        self.starved.clear()
+        for channel in starved:
+            if self.catalog.has(channel):
+                self.wake(channel, now=now)
         homeless = list(self.homeless)
         self.homeless.clear()
         for intake in homeless:
@@ -306,6 +319,8 @@ class Channels:
         work = self._work.pop(answer.request, None)
         if work is not None:
             self._busy.pop(work.channel, None)
+            work.channel.in_flight = 0
+            self._books.stir(work.channel)
             if isinstance(answer, AppendRefused):
                 self._refuse(work, answer)
             else:
@@ -322,7 +337,7 @@ class Channels:
         name = self._opening_requests.pop(answer.request, None)
         if name is not None:
             del self._opening[name]
-            channel = self._add(name, answer.epoch, answer.head, answer.first)
+            channel = self.catalog.add(name, answer.epoch, answer.head, answer.first, now=now)
             self.news.opened[name] = None
             self.wake(channel, now=now)
             return
@@ -346,16 +361,22 @@ class Channels:
 
     # internals
 
-    def _add(
-        self, name: str, epoch: str, head: int = 0, stored_first: int | None = None
-    ) -> Channel:
-        self._last_id += 1
-        settings = self._settings.get(name, self._defaults)
-        channel = Channel(
-            name, self._last_id, epoch, settings, head=head, stored_first=stored_first
-        )
-        self._channels[name] = channel
-        return channel
+    def _has_memory(self, channel: Channel, size: int, count: int, now: float) -> bool:
+        """Whether the hub may hold so much more: what it takes is announced by `_grown`."""
+        more = size + ENTRY_BYTES * count
+        self._books.stir(channel)
+        return self._books.fits(more) or self.make_room(more, now)
+
+    def _starve(self, channel: Channel) -> Admission:
+        """There is no memory: who may wait does, and is served when there is."""
+        self.starved[channel] = None
+        return Admission.REJECT if channel.settings.overflow == "reject" else Admission.WAIT
+
+    def _grown(self, channel: Channel, size: int, count: int) -> None:
+        """A channel has more, and who reads it is to be told."""
+        self._books.grow(size + ENTRY_BYTES * count)
+        self._books.stir(channel)
+        self.news.moved[channel] = None
 
     def _next_request(self) -> int:
         self._requests += 1
@@ -372,10 +393,15 @@ class Channels:
     ) -> None:
         """Append what was admitted: in memory at once, else when the store has."""
         owner = None if publisher is None else publisher[0]
+        size = sum(map(len, payloads))
         if not self._durable:
             channel.append(payloads, text, owner, now=now)
+            self._grown(channel, size, len(payloads))
             self._accept(channel, origin)
             return
+        channel.in_flight = size + ENTRY_BYTES * len(payloads)
+        self._books.grow(channel.in_flight)
+        self._books.stir(channel)
         request = self._next_request()
         self._work[request] = Work(channel, payloads, text, owner, origin, channel.epoch)
         self._busy[channel] = request
@@ -407,6 +433,7 @@ class Channels:
             # Another node appended in between: the store has it, this history doesn't.
             channel.skip_to(answer.seq)
         channel.append(work.payloads, work.text, work.publisher, now=now)
+        self._grown(channel, sum(map(len, work.payloads)), len(work.payloads))
         self._accept(channel, work.origin)
 
     def _refuse(self, work: Work, answer: AppendRefused) -> None:
@@ -448,21 +475,6 @@ class Channels:
             self._untold.pop(channel, None)
             self._append(channel, [], False, None, None, now)
 
-    def _turn_away(self, intake: Intake) -> None:
-        """Answer an offer of a channel that isn't the client's, and refuse all it sends there."""
-        intake.prepare_answer(store_remembers=False)
-        chunk = intake.next_chunk(BATCH_MESSAGES, BATCH_BYTES)
-        if chunk is not None:
-            intake.take_chunk(chunk)
-            intake.handle_refused(intake.forbidden or "forbidden", None)
-        self.news.touched[intake] = None
-
-    def _chunk_bounds(self, channel: Channel) -> tuple[int, int]:
-        """A chunk is a quarter of the history at most: what a pin leaves free, it can enter."""
-        settings = channel.settings
-        messages = min(BATCH_MESSAGES, max(1, settings.history_messages // 4))
-        return messages, min(BATCH_BYTES, max(1, settings.history_bytes // 4))
-
     def _judge(self, intake: Intake, channel: Channel, chunk: Chunk, now: float) -> Admission:
         """Say what becomes of a chunk; it is cut before a message too large for the hub."""
         largest = min(self._config.max_message, channel.settings.history_bytes)
@@ -478,12 +490,9 @@ class Channels:
             fitting = channel.fitting(chunk.payloads)
             if fitting:
                 del chunk.payloads[fitting:]
-                return Admission.ROOM
+                verdict = Admission.ROOM
         return verdict
 
     def _forget_idle(self) -> None:
-        for name, channel in list(self._channels.items()):
-            awaited = channel in self._busy or name in self._intakes or name in self.waiting
-            awaited = awaited or name in self.news.opened or name in self._settings
-            if channel.is_idle and not awaited:
-                self.forget(name)
+        for channel in list(self.named.values()):
+            self.forget_idle(channel)

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from itertools import count
 from random import Random
 
+from .accounts import Accounts
+from .budget import MemoryReport, Shed
 from .closing import Ending
 from .config import Config
 from .dialer import Dialer
 from .errors import InvalidChannel, InvalidState, TooManyChannels, too_large
 from .events import ChannelEvent, Message, Settled
+from .figures import session_gauges
 from .frames import (
     Ack,
     Denied,
@@ -26,17 +29,17 @@ from .frames import (
     Subscribed,
     Welcome,
 )
+from .history import ENTRY_BYTES
 from .lane import Inbound, Lane
 from .link import Link
-from .outbox import BATCH_BYTES, Outbox
+from .monitor import Alert, Gauges, Health, Metrics
+from .outbox import Outbox
 from .position import ME, Since, check_channel, check_since, check_text
 from .session import MAX_IDS
 from .states import SessionState
 from .subscription import Phase, Subscription
 from .violation import Violation
-
-BATCH_CHARGE = 2 * BATCH_BYTES
-"""Bytes of credit one batch may overshoot beside one largest message."""
+from .watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,16 @@ class ClientSession(Dialer):
         token: str | None = None,
         wait: float = 0.0,
     ) -> None:
-        super().__init__(config, rng=rng, credentials=credentials, token=token, wait=wait)
+        books, watch = Accounts(config), Watch(config, self._gauges)
+        super().__init__(
+            config,
+            rng=rng,
+            books=books,
+            watch=watch,
+            credentials=credentials,
+            token=token,
+            wait=wait,
+        )
         self._requests = count(1)
         self._offers = count(1)
         self._subscriptions: dict[str, Subscription] = {}
@@ -134,6 +146,22 @@ class ClientSession(Dialer):
             round_trip=self.round_trip,
         )
 
+    def memory(self) -> MemoryReport:
+        """Say what inboxes and outboxes hold, and what had to be dropped and asked for again."""
+        return self._books.report()
+
+    def metrics(self, *, now: float) -> Metrics:
+        """Say all figures, and how things stand; rates and latency are of late."""
+        return self._watch.metrics(now=now)
+
+    def health(self, *, now: float) -> Health:
+        """Say how things stand, and why."""
+        return self._watch.health(now=now)
+
+    def next_alert(self) -> Alert | None:
+        """Take the next alert: a verdict that has changed; see `Monitor`."""
+        return self._watch.next_alert()
+
     # commands
 
     def subscribe(self, channel: str, since: Since = "latest", *, now: float) -> Subscription:
@@ -156,9 +184,14 @@ class ClientSession(Dialer):
         if len(self._subscriptions) >= self._max_channels:
             raise TooManyChannels(f"{self._max_channels} channels are subscribed already")
         subscription = Subscription(
-            channel, since, window=self.config.window, requests=self._requests
+            channel,
+            since,
+            window=self.config.window,
+            requests=self._requests,
+            may_credit=self._books.may_credit,
         )
         self._subscriptions[channel] = subscription
+        self._books.open(subscription, Shed.INBOX, now=self._now)
         self._touch(subscription)
         return subscription
 
@@ -172,6 +205,7 @@ class ClientSession(Dialer):
         if subscription.id is not None:
             self._inbound.pop(subscription.id, None)
         subscription.leave()
+        self._books.close(subscription)
         self._ready.pop(subscription, None)
         self._feed_starved()
         self._timers.set(subscription, None)
@@ -216,9 +250,11 @@ class ClientSession(Dialer):
         outbox = self._outbox(channel)
         if not outbox.has_room(len(payload)):
             return None
-        if self._may_be_full() and self.held_bytes + len(payload) > self.config.memory_limit:
+        size = len(payload) + ENTRY_BYTES
+        if not self._books.has_room(size, now=now):
             self._starved[outbox] = None
             return None
+        self._books.grow(size)
         number = outbox.publish(payload, text, now=now)
         self._touch(outbox)
         return number
@@ -326,8 +362,9 @@ class ClientSession(Dialer):
         assert isinstance(lane, Subscription)
         if lane.is_ready:
             self._ready[lane] = None
-        if self._may_be_full():
-            self._shed(self.held_bytes - self.config.memory_limit)
+        self._books.stir(lane)
+        if self._books.is_due:
+            self._keep_memory(now)
 
     def _receive_welcome(self, link: Link, frame: Welcome, now: float) -> None:
         super()._receive_welcome(link, frame, now)
@@ -337,7 +374,15 @@ class ClientSession(Dialer):
 
     def _touch(self, lane: Lane) -> None:
         super()._touch(lane)
+        if isinstance(lane, Subscription):
+            self._books.stir(lane)
+            self._watch.handle_errors(lane.take_faults(), now=self._now)
         if isinstance(lane, Outbox):
+            self._books.stir(lane)
+            self._watch.handle_errors(lane.take_faults(), now=self._now)
+            latency = lane.take_latency()
+            if latency is not None:
+                self._watch.handle_latency(*latency, now=self._now)
             self._ready[lane] = None
             self._feed_starved()
             self._finish_if_settled(self._now)
@@ -369,6 +414,7 @@ class ClientSession(Dialer):
             self._starved.clear()
 
     def _after_take(self, subscription: Subscription) -> None:
+        self._books.stir(subscription)
         self._feed_starved()
         if subscription.wants_to_speak:
             self._touch(subscription)
@@ -387,23 +433,42 @@ class ClientSession(Dialer):
                 raise TooManyChannels(f"{self._max_channels} channels are published to already")
             outbox = Outbox(channel, config=self.config, ids=self._offers)
             self._outboxes[channel] = outbox
+            self._books.open(outbox, Shed.NEVER, now=self._now)
         if outbox.is_barred:
             raise TooManyChannels(f"the server lets publish to {self._max_channels} channels")
         return outbox
 
-    def _may_be_full(self) -> bool:
-        """Whether all windows and outboxes together could exceed the memory limit at all."""
-        inbox = self.config.window + BATCH_CHARGE + self.config.max_message
-        inboxes = len(self._subscriptions) * inbox
-        outboxes = len(self._outboxes) * self.config.history_bytes
-        return inboxes + outboxes > self.config.memory_limit
+    def _handle_timer(self, name: str, now: float) -> None:
+        if name not in ("cleanup", "metrics"):
+            super()._handle_timer(name, now)
+        elif self.state is not SessionState.CLOSED:
+            if name == "cleanup":
+                self._books.handle_timeout(now=now)
+                self._keep_memory(now)
+            else:
+                self._watch.handle_timeout(now=now)
+            self._look_after(name, now)
 
-    def _shed(self, excess: int) -> None:
+    def _gauges(self, now: float) -> Gauges:
+        return session_gauges(
+            [*self._subscriptions.values(), *self._outboxes.values()],
+            is_up=self._link is not None,
+            is_stale=self.is_stale(now=now),
+            held=self._books.held,
+        )
+
+    def _keep_memory(self, now: float) -> None:
         """Drop newest unread messages, of channels nobody waits on, fullest first (design 4.7)."""
-        while excess > 0:
-            holding = [sub for sub in self._subscriptions.values() if sub.held_bytes]
-            if not holding:
-                return
-            victim = max(holding, key=lambda sub: (not sub.is_waited_for, sub.held_bytes))
-            excess -= victim.shed(excess)
-            self._touch(victim)
+        waited_for: list[Subscription] = []
+        while (victim := self._books.next_victim(now=now)) is not None:
+            assert isinstance(victim.holder, Subscription)
+            if victim.holder.is_waited_for:
+                waited_for.append(victim.holder)
+            else:
+                self._shed(victim.holder, self._books.excess)
+        while waited_for and (excess := self._books.held - self.config.memory_limit) > 0:
+            self._shed(waited_for.pop(0), excess)
+
+    def _shed(self, subscription: Subscription, size: int) -> None:
+        subscription.shed(size)
+        self._touch(subscription)

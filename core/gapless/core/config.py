@@ -37,7 +37,22 @@ class Config:
         history_age: seconds a message stays in a hub's history; None: until it rotates.
         overflow: at the bound of a history, where a pin still needs the oldest message.
         patience: seconds a pin holds back rotation while its reader doesn't ack.
-        memory_limit: bytes a session's inboxes and outboxes may hold together.
+        memory_limit: bytes a client's session, or a hub, may hold; what can go goes before that.
+        memory_warning: bytes above which a channel that holds more than its share gets no credit;
+            None: a quarter of the limit.
+        memory_cleanup: bytes above which a hub's cached frames and unpinned history go; None: half
+            of the limit.
+        cleanup_interval: seconds from one clean-up to the next.
+        stale_age: seconds unused after which a hub's cached frames go in a clean-up, and without an
+            application message after which a connected session counts as stale.
+        aggressive_age: the same for cached frames and unpinned history, while more than
+            `memory_cleanup` is held.
+        metrics_interval: seconds between two looks for alerts; rates look back as far.
+        alert_error_rate: share of 1 (errors by errors and messages) above which there is an alert.
+        alert_latency: seconds above which the 95th percentile of latency is an alert.
+        alert_stale: stale connections above which there is an alert.
+        max_connections: connections of a `Pool`.
+        max_gap: messages a `ReorderBuffer` holds beyond a gap; what is further is asked for again.
         max_sessions: sessions a hub keeps, with and without links.
         max_hub_channels: channels a hub keeps.
     """
@@ -60,6 +75,17 @@ class Config:
     overflow: Overflow = "wait"
     patience: float = 1.0
     memory_limit: int = 60_000_000
+    memory_warning: int | None = None
+    memory_cleanup: int | None = None
+    cleanup_interval: float = 45.0
+    stale_age: float = 300.0
+    aggressive_age: float = 120.0
+    metrics_interval: float = 60.0
+    alert_error_rate: float = 0.05
+    alert_latency: float = 2.0
+    alert_stale: int = 3
+    max_connections: int = 15
+    max_gap: int = 100
     max_sessions: int = 10_000
     max_hub_channels: int = 65_536
 
@@ -70,6 +96,22 @@ class Config:
             raise ConfigError("Config.backoff_base is above Config.backoff_cap")
         if self.history_bytes < self.max_message:
             raise ConfigError("Config.history_bytes is below Config.max_message: none would fit")
+        if self.warning_bytes > self.cleanup_bytes:
+            raise ConfigError("Config.memory_warning is above Config.memory_cleanup")
+        if self.cleanup_bytes > self.memory_limit:
+            raise ConfigError("Config.memory_cleanup is above Config.memory_limit")
+        if self.aggressive_age > self.stale_age:
+            raise ConfigError("Config.aggressive_age is above Config.stale_age")
+
+    @property
+    def warning_bytes(self) -> int:
+        """`memory_warning`, or what stands for it."""
+        return self.memory_limit // 4 if self.memory_warning is None else self.memory_warning
+
+    @property
+    def cleanup_bytes(self) -> int:
+        """`memory_cleanup`, or what stands for it."""
+        return self.memory_limit // 2 if self.memory_cleanup is None else self.memory_cleanup
 
     @classmethod
     def development(cls, role: Literal["client", "hub"] = "client") -> "Config":
@@ -145,10 +187,21 @@ _RANGES: dict[str, tuple[float, float]] = {
     "history_age": (0.001, 100 * _LONGEST),
     "patience": (0.0, _LONGEST),
     "memory_limit": (64 * KIB, 2**50),
+    "memory_warning": (1, 2**50),
+    "memory_cleanup": (1, 2**50),
+    "cleanup_interval": (0.1, _LONGEST),
+    "stale_age": (0.1, _LONGEST),
+    "aggressive_age": (0.1, _LONGEST),
+    "metrics_interval": (1.0, 86_400.0),
+    "alert_error_rate": (0.0, 1.0),
+    "alert_latency": (0.001, 86_400.0),
+    "alert_stale": (0, 2**31),
+    "max_connections": (1, 2**20),
+    "max_gap": (1, 2**31),
     "max_sessions": (1, 2**31),
     "max_hub_channels": (1, 2**31),
 }
-_OPTIONAL = frozenset({"max_attempts", "history_age"})
+_OPTIONAL = frozenset({"max_attempts", "history_age", "memory_warning", "memory_cleanup"})
 _WHOLE = frozenset(
     field.name for field in fields(Config) if field.type in ("int", int, "int | None", int | None)
 )

@@ -9,6 +9,7 @@ It knows that there are lanes, not what they are: `ClientSession` adds subscript
 
 from random import Random
 
+from .accounts import Accounts
 from .closing import CloseClass, Code, Ending
 from .config import Config
 from .errors import ConfigError, InvalidState
@@ -34,6 +35,7 @@ from .reconnector import FINAL, Reconnector
 from .session import Session
 from .states import LinkState, SessionState, SessionTrigger
 from .violation import Violation
+from .watch import Watch
 
 PIPELINED_BYTES = 48 * 1024
 """Bytes of `subscribe` that may follow `hello` before the verdict."""
@@ -45,6 +47,7 @@ class Dialer(Session):
     Args:
         config: see `Config`.
         rng: jitter, and nothing else.
+        books, watch: of the session.
         credentials: shown in every `hello`; opaque to gapless.
         token: a session token saved earlier, to resume that session.
         wait: seconds to keep trying for the first connection; 0: one try.
@@ -58,6 +61,8 @@ class Dialer(Session):
         config: Config,
         *,
         rng: Random,
+        books: Accounts,
+        watch: Watch,
         credentials: str | None = None,
         token: str | None = None,
         wait: float = 0.0,
@@ -66,7 +71,7 @@ class Dialer(Session):
         check_secret("token", token, MAX_TOKEN, least=1)
         if not wait >= 0:
             raise ConfigError(f"wait is {wait!r}; it must be a number of seconds, 0 for one try")
-        super().__init__(config, rng=rng)
+        super().__init__(config, rng=rng, books=books, watch=watch)
         self.id: str | None = None
         self.lease: float | None = None
         self.ending: Ending | None = None
@@ -129,6 +134,9 @@ class Dialer(Session):
         if self.state is not SessionState.NEW:
             raise InvalidState(f"the session is {self.state.value}; start it once")
         self._advance(SessionTrigger.START)
+        self._watch.start(now=now)
+        self._look_after("cleanup", now)
+        self._look_after("metrics", now)
         self._reconnector.start(now=now)
         self._dial(now)
 
@@ -180,6 +188,12 @@ class Dialer(Session):
             # The last answer may have ended a session that is closing: then it is gone already.
             if link is self._old and not self._staying():
                 self._leave_old(now)
+
+    def _look_after(self, name: str, now: float) -> None:
+        """Note when to look after memory, or figures, again."""
+        is_memory = name == "cleanup"
+        at = now + self.config.cleanup_interval if is_memory else self._watch.next_deadline()
+        self._timers.set(name, at)
 
     def _stay(self) -> bool:
         """Keep on the link that is left what waits for an answer there; False: nothing does."""
@@ -238,6 +252,7 @@ class Dialer(Session):
         self.links += 1
         self.resumes += frame.resumed
         self._advance(SessionTrigger.ATTACH)
+        self._passed_at = now
         self._reconnector.connected()
         self._tell(LinkUp(frame.session, frame.resumed))
         for lane in self._lanes():
@@ -304,6 +319,7 @@ class Dialer(Session):
             self._dialing = None
         if self.state is SessionState.CLOSED:
             return
+        self._watch.handle_errors(1, now=now)
         if self._link is not None:
             # A move that failed: the old link still carries the session.
             self._move_soon(link, now, hint=ending.retry_after)
@@ -372,7 +388,7 @@ class Dialer(Session):
             if link is not None:
                 self._end_link(link, ending, now)
         self._dialing = None
-        for key in ("dial", "close"):
+        for key in ("dial", "close", "cleanup", "metrics"):
             self._timers.set(key, None)
         self._tell(Closed(ending))
 

@@ -4,17 +4,24 @@ One question at a time, and an answer only counts for the cursor it was asked at
 that the store can't read that message, whatever it claims to hold: then it is gone.
 """
 
+from .receiver import MESSAGE_BYTES
+
 
 class Fetch:
-    """One reader's dealings with the store."""
+    """One reader's dealings with the store.
 
-    __slots__ = ("_after", "_asked", "_payloads", "_text")
+    Attributes:
+        held_bytes: bytes of what was read and not taken. Read only.
+    """
+
+    __slots__ = ("_after", "_asked", "_payloads", "_text", "held_bytes")
 
     def __init__(self) -> None:
         self._asked: int | None = None
         self._after: int | None = None
         self._payloads: list[bytes] = []
         self._text = False
+        self.held_bytes = 0
 
     def ask(self, cursor: int) -> int | None:
         """Say after which number to read the store; None while an answer is due, or is here."""
@@ -28,6 +35,7 @@ class Fetch:
         if self._asked == after:
             self._asked = None
             self._after, self._payloads, self._text = after, payloads, text
+            self.held_bytes = sum(map(len, payloads)) + MESSAGE_BYTES * len(payloads)
 
     def has(self, cursor: int) -> bool:
         """Whether the messages after the cursor are here."""
@@ -40,4 +48,5 @@ class Fetch:
     def take(self) -> tuple[list[bytes], bool]:
         """Take the messages, and whether they are text."""
         payloads, self._payloads, self._after = self._payloads, [], None
+        self.held_bytes = 0
         return payloads, self._text

@@ -153,7 +153,8 @@ class Offered:
 class Data:
     """Sender → receiver: a batch of payloads numbered `first`, `first` + 1, …
 
-    One object serves every reader of a channel: `encoded` keeps its bytes per wire form.
+    One object serves every reader of a channel: `encoded` keeps its bytes per wire form, and its
+    size is added up once.
     """
 
     id: int
@@ -161,6 +162,14 @@ class Data:
     payloads: list[bytes]
     text: bool
     encoded: dict[str, bytes] | None = field(default=None, repr=False, compare=False)
+    _size: int = field(default=-1, init=False, repr=False, compare=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes of payload."""
+        if self._size < 0:
+            self._size = sum(map(len, self.payloads))
+        return self._size
 
 
 @dataclass(slots=True)

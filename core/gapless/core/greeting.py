@@ -7,6 +7,8 @@ session can be touched before the verdict).
 
 from random import Random
 
+from .accounts import Accounts
+from .budget import Shed
 from .closing import Code, Ending
 from .config import Config
 from .events import CloseLink, Command
@@ -20,6 +22,9 @@ MAX_HELLO = 8 * 1024
 
 MAX_BEFORE_WELCOME = 64 * 1024
 """Bytes a link may send before its verdict."""
+
+GREETING_BYTES = 4096
+"""Bytes that a link takes which waits for its verdict, beside what it has said."""
 
 MAX_GREETINGS = 1024
 """Links that may be waiting for their verdict at once."""
@@ -36,12 +41,12 @@ class Greeting:
         self.link = link
         self.hello: Hello | None = None
         self.waiting: list[Frame] = []
-        self._size = 0
+        self.size = 0
 
     def receive_frame(self, frame: Frame, size: int, *, now: float) -> bool:
         """Take a frame; True if it is the `hello`, which wants a verdict."""
-        self._size += size
-        if self._size > MAX_BEFORE_WELCOME:
+        self.size += size
+        if self.size > MAX_BEFORE_WELCOME:
             raise Violation(f"more than {MAX_BEFORE_WELCOME} bytes before the welcome", Code.POLICY)
         if isinstance(frame, Ping):
             self.link.receive_ping(frame)
@@ -67,12 +72,19 @@ class Reception:
     Args:
         config: times.
         rng: jitter of heartbeats, later.
-        commands, writable: the hub's own, shared.
+        commands, writable, books: the hub's own, shared.
     """
 
     def __init__(
-        self, config: Config, *, rng: Random, commands: list[Command], writable: dict[int, None]
+        self,
+        config: Config,
+        *,
+        rng: Random,
+        commands: list[Command],
+        writable: dict[int, None],
+        books: Accounts,
     ) -> None:
+        self._books = books
         self._config = config
         self._rng = rng
         self._commands = commands
@@ -80,6 +92,12 @@ class Reception:
         self._greetings: dict[int, Greeting] = {}
         self._closing: dict[int, Link] = {}
         self._timers: Timers[Greeting] = Timers()
+
+    @property
+    def memory(self) -> int:
+        """Bytes taken by links that wait, and by what they have said."""
+        said = sum(greeting.size for greeting in self._greetings.values())
+        return said + GREETING_BYTES * (len(self._greetings) + len(self._closing))
 
     def __len__(self) -> int:
         return len(self._greetings)
@@ -97,7 +115,7 @@ class Reception:
         for greeting in self._timers.pop_due(now):
             ending = greeting.link.handle_timeout(now=now)
             if ending is not None:
-                self.refuse(greeting, ending)
+                self.refuse(greeting, ending, now=now)
 
     def open_link(self, link: int, turned_away: Ending | None, *, now: float) -> None:
         """Take a new link, or turn it away at once."""
@@ -106,8 +124,9 @@ class Reception:
         if turned_away is None and len(self._greetings) >= MAX_GREETINGS:
             turned_away = Ending(Code.TRY_LATER, "too many connections at once", 1.0)
         if turned_away is not None:
-            self._turn_away(fresh, turned_away)
+            self._turn_away(fresh, turned_away, now)
             return
+        self._grow(GREETING_BYTES, now)
         greeting = Greeting(fresh)
         self._greetings[link] = greeting
         self._timers.set(greeting, fresh.next_deadline())
@@ -117,11 +136,12 @@ class Reception:
         greeting = self._greetings.get(link)
         if greeting is None:
             return None
+        self._grow(size + GREETING_BYTES, now)
         try:
             if greeting.receive_frame(frame, size, now=now):
                 return greeting
         except Violation as violation:
-            self.refuse(greeting, Ending(violation.code, violation.reason))
+            self.refuse(greeting, Ending(violation.code, violation.reason), now=now)
         if greeting.link.has_control():
             self._writable[link] = None
         return None
@@ -133,32 +153,48 @@ class Reception:
         if greeting is not None:
             self.release(greeting)
             greeting.link.end()
+        self._rest()
 
     def release(self, greeting: Greeting) -> None:
         """The link has its verdict: it is somebody else's now."""
         del self._greetings[greeting.link.id]
         self._timers.set(greeting, None)
+        self._rest()
 
-    def refuse(self, greeting: Greeting, ending: Ending) -> None:
+    def refuse(self, greeting: Greeting, ending: Ending, *, now: float) -> None:
         """Close a link with a reason."""
         self.release(greeting)
-        self._turn_away(greeting.link, ending)
+        self._turn_away(greeting.link, ending, now)
 
-    def refuse_all(self, ending: Ending) -> None:
+    def refuse_all(self, ending: Ending, *, now: float) -> None:
         """Close all that wait."""
         for greeting in list(self._greetings.values()):
-            self.refuse(greeting, ending)
+            self.refuse(greeting, ending, now=now)
 
     def next_frame(self, link: int, *, now: float) -> Frame | None:
         """Build the next frame of a link that waits, or the last of one turned away."""
         closing = self._closing.pop(link, None)
         if closing is not None:
+            self._rest()
             return closing.next_control(now=now)
         greeting = self._greetings.get(link)
         return None if greeting is None else greeting.link.next_control(now=now)
 
-    def _turn_away(self, link: Link, ending: Ending) -> None:
+    def _grow(self, size: int, now: float) -> None:
+        if not self._books.is_open(self):
+            self._books.open(self, Shed.NEVER, now=now)
+        self._books.stir(self)
+        self._books.grow(size)
+
+    def _rest(self) -> None:
+        """Nobody waits: nothing is held."""
+        self._books.stir(self)
+        if not self._greetings and not self._closing:
+            self._books.close(self)
+
+    def _turn_away(self, link: Link, ending: Ending, now: float) -> None:
         link.close(ending)
         self._closing[link.id] = link
+        self._grow(GREETING_BYTES, now)
         self._writable[link.id] = None
         self._commands.append(CloseLink(link.id, ending))

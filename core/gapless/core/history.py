@@ -12,6 +12,9 @@ from collections.abc import Sequence
 Entry = tuple[bytes, bool, str | None, float]
 """(payload, is text, publisher, when it was appended)"""
 
+ENTRY_BYTES = 144
+"""Bytes a message takes beside its payload: two objects' heads, a time, a place in a list."""
+
 _COMPACT = 256
 
 
@@ -56,6 +59,11 @@ class History:
 
     def __len__(self) -> int:
         return self.head - self.first + 1
+
+    @property
+    def memory(self) -> int:
+        """Bytes that what is held takes, with what it costs to hold it."""
+        return self.size + ENTRY_BYTES * (self.head - self.first + 1)
 
     def has_room(self, size: int, count: int = 1) -> bool:
         """Whether `count` messages of `size` bytes together fit without dropping anything."""

@@ -10,27 +10,31 @@ import hashlib
 from collections.abc import Callable
 from random import Random
 
+from .accounts import Accounts
 from .authorize import Grant, Verifier
+from .budget import MemoryReport, Shed
 from .channel import Channel
 from .channels import Channels
 from .closing import Code, Ending
 from .config import Config, check_seconds
+from .courier import Courier
 from .errors import InvalidChannel, InvalidState, too_large
 from .events import Authorize, ChannelEvent, Command
+from .figures import hub_gauges
 from .frames import Frame
 from .greeting import Greeting, Reception
 from .local import LocalReader
+from .monitor import Alert, Gauges, Health, Metrics
 from .news import Ticket
 from .position import Position, Since, check_channel, check_since, check_text
 from .reader import Reader
 from .readership import Readership
+from .relief import Relief
 from .roster import Roster
-from .server import ServerSession
+from .server import SESSION_BYTES, ServerSession
 from .store import Appended, AppendRefused, HistoryRead
 from .timers import Timers
-
-REHOUSE_EVERY = 1.0
-"""Seconds until a channel for which the hub had no place is tried again."""
+from .watch import Watch
 
 
 class Hub:
@@ -58,11 +62,13 @@ class Hub:
         self._new_token = new_token
         self._verify = verify
         self._now = float("-inf")
-        self._commands: list[Command] = []
-        self._writable: dict[int, None] = {}
+        self.commands: list[Command] = []
+        self.writable: dict[int, None] = {}
         self._timers: Timers[ServerSession | Channel | str] = Timers()
+        self.books = Accounts(config)
+        self.watch = Watch(config, self._figures)
         self._reception = Reception(
-            config, rng=rng, commands=self._commands, writable=self._writable
+            config, rng=rng, commands=self.commands, writable=self.writable, books=self.books
         )
         self._roster = Roster(config, new_token=new_token, new_session=self._new_session)
         self._links = self._roster.links
@@ -75,7 +81,21 @@ class Hub:
             config,
             new_epoch=self.new_epoch,
             durable=durable,
-            commands=self._commands,
+            commands=self.commands,
+            books=self.books,
+        )
+        self._relief = Relief(
+            self.books, self.channels, end_session=self.session_over, cut=self._cut
+        )
+        self.channels.make_room = lambda size, now: self._relief.make_room(size, now=now)
+        self._courier = Courier(
+            self.channels,
+            self.readership,
+            self._sessions,
+            books=self.books,
+            timers=self._timers,
+            ready=self._ready,
+            follow_up=self._follow_up,
         )
 
     @property
@@ -96,13 +116,26 @@ class Hub:
     @property
     def has_output(self) -> bool:
         """Whether `next_writable` might name a link."""
-        return bool(self._writable) or self.channels.news.is_any
+        return bool(self.writable) or self.channels.news.is_any
+
+    def memory(self) -> MemoryReport:
+        """Say what is held, by kind, and what had to go."""
+        return self.books.report()
+
+    def metrics(self, *, now: float) -> Metrics:
+        """Say all figures, and how things stand; rates and latency are of late."""
+        return self.watch.metrics(now=now)
+
+    def health(self, *, now: float) -> Health:
+        """Say how things stand, and why."""
+        return self.watch.health(now=now)
 
     # inputs
 
     def handle_link_opened(self, link: int, *, now: float) -> None:
         """Note that a client has connected; it has `connect_timeout` to be welcomed."""
         now = self._clamp(now)
+        self.watch.start(now=now)
         away = Ending(Code.GOING_AWAY, "the server is draining", 1.0)
         self._reception.open_link(link, away if self._draining is not None else None, now=now)
 
@@ -112,6 +145,13 @@ class Hub:
         session = self._links.get(link)
         if session is not None:
             session.receive_bytes(link, now=now)
+
+    def hold_bytes(self, link: int, size: int, *, now: float) -> None:
+        """Note that a link's wire holds so many bytes: unfinished frames in, unsent bytes out.
+
+        Where they alone exceed the memory limit, the link that holds most is closed.
+        """
+        self._relief.hold_bytes(link, size, now=self._clamp(now))
 
     def receive_frame(self, link: int, frame: Frame, *, size: int = 0, now: float) -> None:
         """Take a frame from a client, `size` bytes on the wire."""
@@ -125,15 +165,17 @@ class Hub:
         if greeting is None or greeting.hello is None:
             return
         if self._verify is None:
-            self._commands.append(Authorize(link, greeting.hello.credentials))
+            self.commands.append(Authorize(link, greeting.hello.credentials))
         else:
             self._take_verdict(greeting, self._verify(greeting.hello.credentials), now)
 
     def handle_link_lost(self, link: int, ending: Ending, *, now: float) -> None:
         """Note that the transport of a link is gone."""
         now = self._clamp(now)
-        self._writable.pop(link, None)
+        self.writable.pop(link, None)
+        self._relief.hold_bytes(link, 0, now=now)
         self._reception.handle_link_lost(link)
+        self.watch.handle_errors(link in self._links, now=now)
         session = self._roster.part(link, has_last_word=False)
         if session is not None:
             session.handle_link_lost(link, ending, now=now)
@@ -149,38 +191,44 @@ class Hub:
     def handle_appended(self, answer: Appended | AppendRefused, *, now: float) -> None:
         """Take the store's answer to `Append`."""
         self.channels.handle_appended(answer, now=self._clamp(now))
-        self._pass_on_restarts()
+        self._courier.pass_on_restarts()
 
     def handle_history(self, answer: HistoryRead, *, now: float) -> None:
         """Take the store's answer to `ReadHistory`."""
         self.channels.handle_history(answer, now=self._clamp(now))
-        self._pass_on_restarts()
+        self._courier.pass_on_restarts()
 
     def handle_timeout(self, *, now: float) -> None:
         """Let time pass. Early, late and spurious calls are harmless."""
         now = self._clamp(now)
         self._reception.handle_timeout(now=now)
+        self._relief.handle_timeout(now=now)
+        self.watch.handle_timeout(now=now)
         for key in self._timers.pop_due(now):
             if isinstance(key, ServerSession):
                 key.handle_timeout(now=now)
                 self._follow_up(key)
             elif isinstance(key, Channel):
                 key.expire(now=now)
-                self.room_made(key, now)
-                self._watch(key)
+                self.channels.wake(key, now=now)
+                self._courier.watch(key, now=now)
             elif key == "homeless":
                 self.channels.rehouse(now=now)
-                self._watch_homeless()
             elif key == "leave":
-                self._writable |= dict.fromkeys(self._links)
+                self.writable |= dict.fromkeys(self._links)
             elif self._draining is not None and now >= self._cut_at:
-                self._cut_all(self._draining)
+                self._roster.close_all(self._draining, now)
             else:
                 self._timers.set("drain", self._cut_at)
 
     def next_deadline(self) -> float | None:
         """When `handle_timeout` next has something to do; None if never."""
-        times = self._timers.next_deadline(), self._reception.next_deadline()
+        times = (
+            self._timers.next_deadline(),
+            self._reception.next_deadline(),
+            self._relief.next_deadline(),
+            self.watch.next_deadline(is_idle=not self.books.is_any),
+        )
         return min((at for at in times if at is not None), default=None)
 
     # commands
@@ -250,11 +298,11 @@ class Hub:
         """
         now = self._clamp(now)
         self._check_name(channel)
-        self.channels.configure(channel, **fields)
+        self.channels.catalog.configure(channel, **fields)
         opened = self.channels.find(channel)
         if opened is not None:
-            self.room_made(opened, now)
-            self._watch(opened)
+            self.channels.wake(opened, now=now)
+            self._courier.watch(opened, now=now)
 
     def subscribe(self, channel: str, since: Since = "latest", *, now: float) -> LocalReader | None:
         """Read a channel inside the server; None while the store opens it: ask again when ready.
@@ -272,6 +320,7 @@ class Hub:
             self.channels.waiting[channel] = None
             return None
         reader = LocalReader(opened, since, now=now)
+        self.books.open(reader, Shed.NEVER, now=now)
         self.readership.add_local(reader)
         return reader
 
@@ -280,14 +329,15 @@ class Hub:
         now = self._clamp(now)
         if self.readership.remove_local(reader):
             reader.leave()
-            self.room_made(reader.channel, now)
+            self.books.close(reader)
+            self.channels.wake(reader.channel, now=now)
 
     def next_message(self, reader: LocalReader, *, now: float) -> ChannelEvent | None:
         """Take the next message or marker of a local reader; None if there is none."""
         now = self._clamp(now)
         event = reader.next_event(now=now)
         if event is not None:
-            self.room_made(reader.channel, now)
+            self.channels.wake(reader.channel, now=now)
         elif (after := reader.next_read()) is not None:
             self.channels.read(reader, after, self, now=now)
         return event
@@ -298,7 +348,6 @@ class Hub:
         Nothing new is accepted. `is_drained` says when it is over.
 
         Args:
-            now: seconds.
             timeout: seconds after which links are cut; default `config.close_timeout`.
             spread: seconds over which clients spread their move to another server. Until then
                 their links stay, caught up or not (rule 9). 0: they close once caught up.
@@ -312,7 +361,7 @@ class Hub:
         check_seconds("spread", spread)
         if self._draining is None:
             self._draining = Ending(Code.GOING_AWAY, "the server is going away")
-            self._reception.refuse_all(self._draining)
+            self._reception.refuse_all(self._draining, now=now)
             spread = min(spread, seconds)
             for session in self._links.values():
                 session.go_away(seconds, spread or seconds)
@@ -321,17 +370,21 @@ class Hub:
         self._cut_at = now + seconds
         self._timers.set("drain", self._cut_at)
         if not seconds > 0:
-            self._cut_all(self._draining)
+            self._roster.close_all(self._draining, now)
 
     # outputs
 
+    def next_alert(self) -> Alert | None:
+        """Take the next alert: a verdict that has changed; see `Monitor`."""
+        return self.watch.next_alert()
+
     def poll_command(self) -> Command | None:
         """Take the next thing the driver must do."""
-        return self._commands.pop(0) if self._commands else None
+        return self.commands.pop(0) if self.commands else None
 
     def next_ready(self) -> object | None:
         """Take the next `Ticket` settled, `LocalReader` with news, or channel name with room."""
-        self._pass_on()
+        self._courier.pass_on(now=self._now)
         for thing in self._ready:
             del self._ready[thing]
             return thing
@@ -339,9 +392,9 @@ class Hub:
 
     def next_writable(self) -> int | None:
         """Take the next link that has come to have something to send; see `Session`."""
-        self._pass_on()
-        for link in self._writable:
-            del self._writable[link]
+        self._courier.pass_on(now=self._now)
+        for link in self.writable:
+            del self.writable[link]
             return link
         return None
 
@@ -375,10 +428,6 @@ class Hub:
         """The store has answered what was asked for one of the server's own readers."""
         self._ready[reader] = None
 
-    def room_made(self, channel: Channel, now: float) -> None:
-        """A pin moved or time passed: who waits for room is served."""
-        self.channels.wake(channel, now=now)
-
     def link_over(self, link: int, *, has_last_word: bool) -> None:
         """Nothing more will be heard on a link, nor said but a last word."""
         self._roster.part(link, has_last_word=has_last_word)
@@ -386,6 +435,7 @@ class Hub:
     def session_over(self, session: ServerSession, now: float) -> None:
         """Forget a session with its pins, cursors and private channel."""
         session.end(now)
+        self.books.close(session)
         self._roster.forget(session)
         self._timers.set(session, None)
         self.channels.forget(session.id)
@@ -408,9 +458,9 @@ class Hub:
     def _take_verdict(self, greeting: Greeting, grant: Grant | None, now: float) -> None:
         link, hello = greeting.link, greeting.hello
         assert hello is not None
-        claim = self._roster.claim(link.id, hello, grant)
+        claim = self._roster.claim(link.id, hello, grant, now=now)
         if isinstance(claim, Ending):
-            self._reception.refuse(greeting, claim)
+            self._reception.refuse(greeting, claim, now=now)
             return
         session, welcome = claim
         self._reception.release(greeting)
@@ -419,82 +469,29 @@ class Hub:
             session.receive_frame(link.id, frame, now=now)
         self._follow_up(session)
 
-    def _new_session(self, number: str, grant: Grant) -> ServerSession:
-        return ServerSession(
-            number,
-            grant,
-            self,
-            self.config,
-            rng=self._rng,
-            commands=self._commands,
-            writable=self._writable,
-        )
+    def _new_session(self, number: str, grant: Grant, now: float) -> ServerSession | None:
+        if not self._relief.make_room(SESSION_BYTES, now=now):
+            return None
+        session = ServerSession(number, grant, self, self.config, rng=self._rng)
+        self.books.open(session, Shed.NEVER, now=now)
+        return session
 
     def _follow_up(self, session: ServerSession) -> None:
         """After anything that touched a session: note its deadline."""
         deadline = session.next_deadline()
         if deadline is not None:
             self._timers.set(session, deadline)
-        self._watch_homeless()
+        self.books.stir(session)
+        self._relief.keep(now=self._now)
 
-    def _watch(self, channel: Channel) -> None:
-        """Come back when a pin that somebody waits for lapses, or a message is too old."""
-        if self.channels.is_lapse_due(channel, now=self._now):
-            self.room_made(channel, self._now)
-        self._timers.set(channel, self.channels.next_lapse(channel, now=self._now))
+    def _cut(self, link: int, ending: Ending, now: float) -> None:
+        """Close a link, whatever it carries."""
+        greeting = self._reception.find(link)
+        if greeting is not None:
+            self._reception.refuse(greeting, ending, now=now)
+        else:
+            self._roster.close(link, ending, now)
 
-    def _watch_homeless(self) -> None:
-        """Try again now and then to find a place for channels that had none."""
-        if self.channels.homeless:
-            self._timers.set("homeless", self._now + REHOUSE_EVERY)
-
-    def _pass_on(self) -> None:
-        """Pass on what happened in the channels to those whom it concerns.
-
-        Done when outputs are asked for, so that many publishes wake a reader once.
-        """
-        news = self.channels.news
-        while news.blocked:
-            # It may be due already: then who waits is served now, and may have news in turn.
-            self._watch(news.blocked.popitem()[0])
-        while news.opened:
-            self._pass_on_opened(news.opened.popitem()[0])
-        while news.moved:
-            channel = news.moved.popitem()[0]
-            for reader, session in self.readership.readers(channel).items():
-                session.head_moved(reader)
-            self._wake_locals(channel)
-            if channel.settings.history_age is not None:
-                self._watch(channel)
-        while news.fetched:
-            fetched, asker = news.fetched.pop()
-            asker.read_answered(fetched)
-        while news.touched:
-            intake = news.touched.popitem()[0]
-            owner = self._sessions.get(intake.owner)
-            if owner is not None:
-                owner.intake_changed(intake)
-        if news.settled:
-            self._ready.update(news.settled)
-            news.settled.clear()
-
-    def _pass_on_opened(self, name: str) -> None:
-        for session in self.readership.take_parked(name):
-            session.channel_opened(name, self._now)
-            self._follow_up(session)
-
-    def _pass_on_restarts(self) -> None:
-        """At once: not a message of the new numbering may go out under the old one."""
-        restarted = self.channels.news.restarted
-        while restarted:
-            channel, _ = restarted.popitem()
-            for reader, session in list(self.readership.readers(channel).items()):
-                session.start_over(reader)
-            self._wake_locals(channel)
-
-    def _wake_locals(self, channel: Channel) -> None:
-        self._ready |= dict.fromkeys(self.readership.locals(channel))
-
-    def _cut_all(self, ending: Ending) -> None:
-        for session in self._sessions.values():
-            session.close_link(ending, self._now)
+    def _figures(self, now: float) -> Gauges:
+        channels = self.channels.named.values()
+        return hub_gauges(self._sessions.values(), channels, held=self.books.held, now=now)

@@ -21,9 +21,13 @@ from .closing import Code
 from .credit import Credit, charge
 from .events import Lost
 from .frames import Ack, Data, Frame, Gone, Offer, Offered, Refused
+from .outbox import BATCH_BYTES, BATCH_MESSAGES
 from .position import Position
-from .receiver import Receiver, Run, Verdict
+from .receiver import MESSAGE_BYTES, Receiver, Run, Verdict
 from .violation import Violation
+
+INTAKE_BYTES = 2048
+"""Bytes an intake takes beside its queue."""
 
 
 class IntakePhase(enum.Enum):
@@ -57,15 +61,25 @@ class Intake:
         owner: the session's id.
         window: bytes that may be on the way or queued.
         new_epoch: makes a name for a publisher's numbering.
+        may_credit: whether memory lets the publisher go on.
     """
 
-    def __init__(self, name: str, owner: str, *, window: int, new_epoch: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        owner: str,
+        *,
+        window: int,
+        new_epoch: Callable[[], str],
+        may_credit: Callable[["Intake"], bool] = lambda _: True,
+    ) -> None:
         self.name = name
         self.owner = owner
         self.phase = IntakePhase.IDLE
         self.id = 0
         self.forbidden: str | None = None
         self._new_epoch = new_epoch
+        self._may_credit = may_credit
         self._epoch: str | None = None
         self._accepted = 0
         self._receiver = Receiver(name)
@@ -86,6 +100,16 @@ class Intake:
     def accepted(self) -> int:
         """The publish cursor: the number of the last message accepted."""
         return self._accepted
+
+    @property
+    def memory(self) -> int:
+        """Bytes it takes."""
+        held = INTAKE_BYTES + self._receiver.memory
+        if self._run is not None:
+            held += _memory(self._run.payloads[self._run.index :])
+        if self._in_flight is not None:
+            held += _memory(self._in_flight.payloads)
+        return held
 
     @property
     def held_bytes(self) -> int:
@@ -171,6 +195,23 @@ class Intake:
 
     # commands
 
+    def shed(self, retry_after: float) -> bool:
+        """Drop what is queued, to free memory: the publisher sends it again; False: nothing is.
+
+        Where an append is in flight nothing can be said of what follows it.
+        """
+        if self.phase is not IntakePhase.OPEN or self._in_flight is not None:
+            return False
+        last = self._receiver.position
+        if last is None or last.seq <= self._accepted:
+            return False
+        self.phase = IntakePhase.BLOCKED
+        first = self._accepted + 1
+        self._refusal = Refused(self.id, first, last.seq, "busy", int(retry_after * 1000))
+        self._acks.demand()
+        self._forget_queue(keep_refusal=True)
+        return True
+
     def prepare_answer(self, *, store_remembers: bool) -> str | None:
         """Go on towards `offered`; returns the epoch the store must be asked about, if any."""
         offer = self._offer
@@ -213,6 +254,14 @@ class Intake:
             self._run = None
         self._in_flight = chunk
 
+    def turn_away(self) -> None:
+        """Answer an offer of a channel that isn't the client's, and refuse all it sends there."""
+        self.prepare_answer(store_remembers=False)
+        chunk = self.next_chunk(BATCH_MESSAGES, BATCH_BYTES)
+        if chunk is not None:
+            self.take_chunk(chunk)
+            self.handle_refused(self.forbidden or "forbidden", None)
+
     # outputs
 
     def next_control(self, *, now: float) -> Frame | None:
@@ -221,10 +270,14 @@ class Intake:
             return self._answer()
         if self.phase not in _TAKING:
             return None
-        limit = self._credit.limit(self.held_bytes)
+        held, limit = self.held_bytes, self._credit.announced
+        if not held or self._may_credit(self):
+            limit = self._credit.limit(held)
         if self._acks.is_due or limit - self._credit.announced >= self._credit.window // 4:
             self._acks.told()
-            return Ack(self.id, self._accepted, self._credit.announce(self.held_bytes))
+            if limit > self._credit.announced:
+                limit = self._credit.announce(held)
+            return Ack(self.id, self._accepted, limit)
         refusal, self._refusal = self._refusal, None
         return refusal
 
@@ -275,3 +328,7 @@ class Intake:
             marker = self._receiver.next_event()
             if isinstance(marker, Lost):
                 self._accepted = marker.last
+
+
+def _memory(payloads: list[bytes]) -> int:
+    return sum(map(len, payloads)) + MESSAGE_BYTES * len(payloads)

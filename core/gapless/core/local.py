@@ -12,6 +12,10 @@ from .events import CaughtUp, ChannelEvent, Lost, Message, Reset
 from .fetch import Fetch
 from .frames import Partial, StartedOver
 from .position import Position, Since
+from .receiver import MESSAGE_BYTES
+
+LOCAL_BYTES = 1024
+"""Bytes a reader takes beside what the store has read for it."""
 
 
 class LocalReader:
@@ -34,6 +38,12 @@ class LocalReader:
         self._place(since)
         self._caught_up_at: int | None = channel.head
         channel.pin(self, self._cursor, now=now)
+
+    @property
+    def memory(self) -> int:
+        """Bytes it takes."""
+        fetched = sum(map(len, self._fetched)) + MESSAGE_BYTES * len(self._fetched)
+        return LOCAL_BYTES + self._fetch.held_bytes + fetched
 
     @property
     def position(self) -> Position:

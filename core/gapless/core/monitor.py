@@ -18,7 +18,7 @@ from typing import Literal
 
 from .errors import ConfigError
 from .histogram import SlidingHistogram, Summary
-from .window import Window
+from .window import Flow, Window
 
 HUB_MEMORY_WARNING = 256_000_000
 """Bytes: what a hub sets for `memory_warning`."""
@@ -187,8 +187,8 @@ class Monitor:
         }
         self._start = self._now = now
         self._deadline = now + interval
-        self._received = _Flow(window, now)
-        self._sent = _Flow(window, now)
+        self._received = Flow(window, now=now)
+        self._sent = Flow(window, now=now)
         self._errors = Window(window, now=now)
         self._latency = SlidingHistogram(window, now=now)
         self._statuses: dict[Kind, Status] = dict.fromkeys(self._thresholds, "healthy")
@@ -197,7 +197,7 @@ class Monitor:
     def report(self, gauges: Gauges, *, now: float) -> Metrics:
         """Say all figures and the verdict."""
         now = max(self._now, now)
-        received, sent = self._received.traffic(now), self._sent.traffic(now)
+        received, sent = _traffic(self._received, now), _traffic(self._sent, now)
         held = gauges.messages_held
         latency = self._latency.summary(now=now)
         error_rate = self._error_rate(now)
@@ -219,17 +219,22 @@ class Monitor:
         """Say how things stand, and why."""
         return self.report(gauges, now=now).health
 
+    @property
+    def is_alarmed(self) -> bool:
+        """Whether an alert was raised and not cleared."""
+        return any(status != "healthy" for status in self._statuses.values())
+
     def next_deadline(self) -> float:
         """When to look for alerts again."""
         return self._deadline
 
     def handle_received(self, messages: int, size: int, *, now: float) -> None:
         """Count messages that came in, `size` bytes together."""
-        self._received.add(messages, size, self._advance(now))
+        self._received.add(messages, size, now=self._advance(now))
 
     def handle_sent(self, messages: int, size: int, *, now: float) -> None:
         """Count messages that went out, `size` bytes together."""
-        self._sent.add(messages, size, self._advance(now))
+        self._sent.add(messages, size, now=self._advance(now))
 
     def handle_errors(self, count: int, *, now: float) -> None:
         """Count what failed: tries to connect, links lost, publishes refused, messages lost."""
@@ -265,7 +270,7 @@ class Monitor:
     def _error_rate(self, now: float) -> float:
         errors = self._errors.recent(now=now)
         flows = (self._received, self._sent)
-        tried = errors + sum(flow.messages.recent(now=now) for flow in flows)
+        tried = errors + sum(flow.recent(now=now)[0] for flow in flows)
         return errors / tried if tried else 0.0
 
     def _read(self, gauges: Gauges, error_rate: float, latency: Summary | None) -> list[Reading]:
@@ -285,22 +290,9 @@ class Monitor:
         self._alerts[kind] = replace(alert, count=waiting.count + 1) if waiting else alert
 
 
-class _Flow:
-    """Messages of one direction and their bytes."""
-
-    __slots__ = ("bytes", "messages")
-
-    def __init__(self, seconds: float, now: float) -> None:
-        self.messages = Window(seconds, now=now)
-        self.bytes = Window(seconds, now=now)
-
-    def add(self, messages: int, size: int, now: float) -> None:
-        self.messages.add(messages, now=now)
-        self.bytes.add(size, now=now)
-
-    def traffic(self, now: float) -> Traffic:
-        messages, size = self.messages, self.bytes
-        return Traffic(messages.total, size.total, messages.rate(now=now), size.rate(now=now))
+def _traffic(flow: Flow, now: float) -> Traffic:
+    messages_rate, bytes_rate = flow.rates(now=now)
+    return Traffic(flow.messages, flow.bytes, messages_rate, bytes_rate)
 
 
 def _judge(kind: Kind, value: float, warning: float, critical: float) -> Reading:

@@ -29,6 +29,12 @@ BATCH_BYTES = 64 * 1024
 """Bytes of payload in a batch at most, unless it is one message alone."""
 
 
+OUTBOX_BYTES = 2048
+"""Bytes an outbox takes beside what it holds."""
+
+SETTLED_BYTES = 256
+"""Bytes that word of settled messages takes until the application takes it."""
+
 SOONEST = 0.1
 """Seconds: a message refused for now is sent again no sooner, whatever the server asks."""
 
@@ -61,6 +67,9 @@ class Outbox:
         self.id = 0
         self.epoch: str | None = None
         self.accepted = 0
+        self.failed = 0
+        self._faults = 0
+        self._latency: tuple[float, int] | None = None
         self.is_barred = False
         self._largest = config.max_message
         self._ids = ids
@@ -85,6 +94,16 @@ class Outbox:
     def held_bytes(self) -> int:
         """Bytes of payload not yet settled."""
         return self._history.size
+
+    @property
+    def held_messages(self) -> int:
+        """Messages not yet settled."""
+        return len(self._history)
+
+    @property
+    def memory(self) -> int:
+        """Bytes it takes."""
+        return OUTBOX_BYTES + self._history.memory + SETTLED_BYTES * len(self._settled)
 
     @property
     def is_settled(self) -> bool:
@@ -122,7 +141,7 @@ class Outbox:
             self._begin_epoch(frame.epoch)
             self._refuse_giants()
             return
-        self._settle(min(frame.last, self._sent_through), "accepted")
+        self._accept(min(frame.last, self._sent_through), now)
         if frame.last > self._sent_through:
             self._begin_epoch(None)
             return
@@ -137,7 +156,7 @@ class Outbox:
         if frame.seq > self._sent_through:
             raise Violation(f"ack {frame.seq} beyond {self._sent_through}, the last sent")
         self._limit = max(self._limit, frame.limit)
-        self._settle(frame.seq, "accepted")
+        self._accept(frame.seq, now)
         self._refuse_giants()
 
     def receive_refused(self, frame: Refused, *, now: float) -> bool:
@@ -151,7 +170,7 @@ class Outbox:
             raise Violation(f"refused {frame.last} beyond {self._sent_through}, the last sent")
         if frame.first < self._history.first:
             return False
-        self._settle(frame.first - 1, "accepted")
+        self._accept(frame.first - 1, now)
         if frame.retry_after_ms is None:
             self._settle(frame.last, "refused", frame.code)
             self._skipped_from = frame.first if self._skipped_from is None else self._skipped_from
@@ -207,6 +226,19 @@ class Outbox:
     def next_settled(self) -> Settled | None:
         """Take the next word on what became of messages, in their order."""
         return self._settled.popleft() if self._settled else None
+
+    def take_faults(self) -> int:
+        """Say how many messages were refused or became unknown since this was asked."""
+        faults, self._faults = self._faults, 0
+        return faults
+
+    def take_latency(self) -> tuple[float, int] | None:
+        """Say how long the last answer took, in seconds from publishing the oldest it accepts.
+
+        And of how many messages it was. None: there was none since this was asked.
+        """
+        latency, self._latency = self._latency, None
+        return latency
 
     def next_control(self, *, now: float) -> Frame | None:
         """Take the `offer`, once there is something to send."""
@@ -277,6 +309,14 @@ class Outbox:
         if epoch is None:
             self.phase = OfferPhase.IDLE
 
+    def _accept(self, seq: int, now: float) -> None:
+        """Settle as accepted, and note how long the oldest has waited for that."""
+        before, history = self.accepted, self._history
+        since = history.appended_at(history.first) if len(history) else now
+        self._settle(seq, "accepted")
+        if self.accepted != before:
+            self._latency = now - since, self.accepted - before
+
     def _settle(self, seq: int, outcome: SettledOutcome, code: str = "") -> None:
         first = self._history.first
         count = self._history.drop_through(seq)
@@ -284,6 +324,9 @@ class Outbox:
             return
         if outcome == "accepted":
             self.accepted += count
+        elif outcome != "unsent":
+            self.failed += count
+            self._faults += count
         number = self._offset + first
         epoch, seq = (self.epoch or "", first) if outcome != "unsent" else ("", 0)
         settled = Settled(self.channel, number, number + count - 1, outcome, epoch, seq, code)

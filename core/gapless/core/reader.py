@@ -11,7 +11,7 @@ import enum
 from collections.abc import Hashable
 
 from .channel import Channel
-from .credit import charge
+from .credit import MESSAGE_CHARGE
 from .fetch import Fetch
 from .frames import (
     Ack,
@@ -68,6 +68,11 @@ class Reader:
     def cursor(self) -> int:
         """The number of the last message sent or declared gone."""
         return self._cursor
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that the store has read for it and that are not sent yet."""
+        return self._fetch.held_bytes
 
     @property
     def is_caught_up(self) -> bool:
@@ -168,7 +173,7 @@ class Reader:
 
     def _send(self, batch: Data) -> Data:
         self._cursor = batch.first + len(batch.payloads) - 1
-        self._sent += charge(batch.payloads)
+        self._sent += batch.size + MESSAGE_CHARGE * len(batch.payloads)
         return batch
 
     def _without_giants(self, batch: Data) -> Frame:

@@ -20,6 +20,12 @@ from .credit import MESSAGE_CHARGE, charge
 from .events import CaughtUp, ChannelEvent, Lost, Message, Reset
 from .position import Position
 
+MESSAGE_BYTES = 48
+"""Bytes a message in the inbox takes beside its payload."""
+
+RUN_BYTES = 192
+"""Bytes a run of messages takes in the inbox, or a marker."""
+
 _MERGE = 128
 
 
@@ -112,6 +118,12 @@ class Receiver:
     def held_bytes(self) -> int:
         """Charged bytes in the inbox: payload + 32 a message."""
         return self._held_bytes
+
+    @property
+    def memory(self) -> int:
+        """Bytes the inbox takes, with what it costs to hold it."""
+        messages = (MESSAGE_BYTES - MESSAGE_CHARGE) * self._held_messages
+        return self._held_bytes + messages + RUN_BYTES * len(self._inbox)
 
     @property
     def held_messages(self) -> int:
@@ -234,6 +246,7 @@ class Receiver:
             return item
         payload = item.payloads[item.index]
         seq = item.first + item.index
+        item.payloads[item.index] = b""  # taken: held by the application alone from now on
         item.index += 1
         if item.index == len(item.payloads):
             self._inbox.popleft()

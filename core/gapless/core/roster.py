@@ -22,7 +22,7 @@ class Roster:
     Args:
         config: how many there may be, and what a welcome says.
         new_token: a source of unguessable strings.
-        new_session: makes a session from its id and grant.
+        new_session: makes a session from its id, grant and the time; None: there is no memory.
 
     Attributes:
         links: the session each link carries.
@@ -35,7 +35,7 @@ class Roster:
         config: Config,
         *,
         new_token: Callable[[], str],
-        new_session: Callable[[str, Grant], ServerSession],
+        new_session: Callable[[str, Grant, float], ServerSession | None],
     ) -> None:
         self.links: dict[int, ServerSession] = {}
         self.parting: dict[int, ServerSession] = {}
@@ -46,7 +46,7 @@ class Roster:
         self._tokens: Tokens[ServerSession] = Tokens(new_token)
 
     def claim(
-        self, link: int, hello: Hello, grant: Grant | None
+        self, link: int, hello: Hello, grant: Grant | None, *, now: float
     ) -> tuple[ServerSession, Welcome] | Ending:
         """Give a link that has its verdict a session, the one it asks for or a new one.
 
@@ -57,9 +57,9 @@ class Roster:
         session = None if hello.token is None else self._tokens.find(hello.token)
         resumed = session is not None and session.grant.principal == grant.principal
         if session is None or not resumed:
-            if len(self.sessions) >= self._config.max_sessions:
+            session = self._add(grant, now)
+            if session is None:
                 return Ending(Code.TRY_LATER, "the server is full", 1.0)
-            session = self._add(grant)
         elif session.link is not None and session.link > link:
             return Ending(Code.FENCED, "a newer connection has the session")
         session.grant = grant
@@ -84,12 +84,27 @@ class Roster:
             self.parting[link] = session
         return session
 
+    def close(self, link: int, ending: Ending, now: float) -> None:
+        """Close a link that carries a session; the session goes on."""
+        session = self.links.get(link)
+        if session is not None and session.link == link:
+            session.close_link(ending, now)
+
+    def close_all(self, ending: Ending, now: float) -> None:
+        """Close all links."""
+        for session in self.sessions.values():
+            session.close_link(ending, now)
+
     def forget(self, session: ServerSession) -> None:
         """A session is over."""
         self._tokens.forget(session)
         self.sessions.pop(session.id, None)
 
-    def _add(self, grant: Grant) -> ServerSession:
+    def _add(self, grant: Grant, now: float) -> ServerSession | None:
+        if len(self.sessions) >= self._config.max_sessions:
+            return None
         number = "@" + hashlib.sha256(self._new_token().encode()).hexdigest()[:22]
-        session = self.sessions[number] = self._new_session(number, grant)
+        session = self._new_session(number, grant, now)
+        if session is not None:
+            self.sessions[number] = session
         return session

@@ -8,7 +8,9 @@ Without a link the session waits for its lease, then it is over.
 from random import Random
 from typing import Protocol
 
+from .accounts import Accounts
 from .authorize import Grant
+from .budget import Shed
 from .channel import Channel
 from .channels import Channels
 from .closing import Code, Ending
@@ -22,6 +24,7 @@ from .frames import (
     Goaway,
     Hello,
     Offer,
+    Refused,
     Subscribe,
     Subscribed,
     Unsubscribe,
@@ -37,20 +40,33 @@ from .readership import Readership
 from .session import Session
 from .states import SessionState, SessionTrigger
 from .violation import Violation
+from .watch import Watch
+
+SESSION_BYTES = 6144
+"""Bytes a session takes beside its lanes, with or without a link."""
+
+READER_BYTES = 1024
+"""Bytes a reader takes beside what the store has read for it; a request that waits, too."""
+
+ID_BYTES = 96
+"""Bytes it takes to remember an id."""
+
+REQUEST_BYTES = 4096
+"""Bytes that a request of a client may take at most, apart from a batch."""
 
 
 class Owner(Protocol):
     """What a server's session needs of its hub."""
 
+    books: Accounts
     channels: Channels
+    commands: list[Command]
     readership: "Readership[ServerSession]"
+    watch: Watch
+    writable: dict[int, None]
 
     def new_epoch(self) -> str:
         """Make the name of an epoch."""
-        ...
-
-    def room_made(self, channel: Channel, now: float) -> None:
-        """A pin moved."""
         ...
 
     def link_over(self, link: int, *, has_last_word: bool) -> None:
@@ -69,7 +85,6 @@ class ServerSession(Session):
         number: the session's public id; also the name of its private channel.
         grant: who it belongs to, by the newest verdict.
         hub: channels, epochs and the other sessions.
-        commands, writable: the hub's own, shared.
     """
 
     def __init__(
@@ -80,15 +95,13 @@ class ServerSession(Session):
         config: Config,
         *,
         rng: Random,
-        commands: list[Command],
-        writable: dict[int, None],
     ) -> None:
-        super().__init__(config, rng=rng)
+        super().__init__(config, rng=rng, books=hub.books, watch=hub.watch)
         self.id = number
         self.grant = grant
         self._hub = hub
-        self._commands = commands
-        self._writable = writable
+        self._commands = hub.commands
+        self._writable = hub.writable
         self._welcome: Welcome | None = None
         self._goaway: Goaway | None = None
         self._peer_max_message = config.max_message
@@ -107,6 +120,14 @@ class ServerSession(Session):
         waiting = self._parked or any(intake.held_bytes for intake in self._intakes.values())
         return readers and not waiting
 
+    @property
+    def memory(self) -> int:
+        """Bytes it takes, but for its intakes."""
+        lanes = READER_BYTES * (len(self._readers) + len(self._parked) + len(self._denied))
+        fetched = sum(reader.held_bytes for reader in self._readers.values())
+        ids = ID_BYTES * (len(self._inbound_given) + len(self._outbound_given))
+        return SESSION_BYTES + lanes + fetched + ids
+
     # commands of the hub
 
     def attach(self, link: Link, hello: Hello, welcome: Welcome, *, now: float) -> None:
@@ -121,6 +142,8 @@ class ServerSession(Session):
         self._arm(link)
         self._timers.set("lease", None)
         self._advance(SessionTrigger.ATTACH)
+        self._passed_at = now
+        self._books.move(self, Shed.NEVER, now=now)
         self._peer_max_message = hello.max_message
         self._welcome = welcome
         self._mark_writable(link)
@@ -177,6 +200,7 @@ class ServerSession(Session):
         self._timers.set("lease", None)
         for intake in self._intakes.values():
             self._hub.channels.abandon(intake)
+            self._books.close(intake)
         self._intakes.clear()
         self._let_go(now)
 
@@ -195,6 +219,7 @@ class ServerSession(Session):
 
     def _receive_role_frame(self, link: Link, frame: Frame, now: float) -> None:
         self._check_attached(link, frame)
+        self._books.grow(REQUEST_BYTES)
         if isinstance(frame, Subscribe):
             self._receive_subscribe(frame, now)
         elif isinstance(frame, Unsubscribe):
@@ -259,7 +284,7 @@ class ServerSession(Session):
                 self._end_reader(reader, "unsubscribed", again=False)
                 reader.channel.unpin(self)
                 self._pinned.pop(reader.channel, None)
-                self._hub.room_made(reader.channel, now)
+                self._hub.channels.wake(reader.channel, now=now)
                 return
 
     def _receive_offer(self, frame: Offer, now: float) -> None:
@@ -277,7 +302,9 @@ class ServerSession(Session):
                 self.id,
                 window=self.config.window,
                 new_epoch=self._hub.new_epoch,
+                may_credit=self._books.may_credit,
             )
+            self._books.open(intake, Shed.INBOX, now=now)
             if frame.channel.startswith("@"):
                 intake.forbidden = "forbidden"
             self._intakes[frame.channel] = intake
@@ -289,12 +316,22 @@ class ServerSession(Session):
 
     def _received(self, lane: Inbound, now: float) -> None:
         assert isinstance(lane, Intake)
+        self._books.stir(lane)
         self._hub.channels.serve(lane, now=now)
 
     def _acknowledged(self, lane: Outbound, frame: Ack, now: float) -> None:
         assert isinstance(lane, Reader)
         if lane.channel.ack(self, frame.seq, now=now):
-            self._hub.room_made(lane.channel, now)
+            self._hub.channels.wake(lane.channel, now=now)
+
+    def _sent(self, lane: Lane, now: float) -> None:
+        assert isinstance(lane, Reader)
+        batches = lane.channel.batches
+        if batches.grown:
+            self._books.grow(batches.grown)
+            self._books.stir(batches)
+            self._books.touch(batches, now=now)
+            batches.grown = 0
 
     def _spoke(self, lane: Lane, frame: Frame) -> None:
         if isinstance(frame, Subscribed):
@@ -302,6 +339,9 @@ class ServerSession(Session):
             self._give(self._outbound, self._outbound_given, frame.id, lane)
             if frame.pin is not None:
                 self._pinned[lane.channel] = None
+                self._books.stir(lane.channel.pins)
+        elif isinstance(frame, Refused) and frame.retry_after_ms is None:
+            self._watch.handle_errors(frame.last - frame.first + 1, now=self._now)
 
     def _rested(self, lane: Lane, now: float) -> None:
         if isinstance(lane, Reader) and self._reads < self.config.max_channels:
@@ -327,6 +367,7 @@ class ServerSession(Session):
         self._welcome = self._goaway = None
         if self.state is SessionState.UP and self._link is None:
             self._advance(SessionTrigger.DETACH)
+            self._books.move(self, Shed.SESSION, now=now)
             self._timers.set("lease", now + self.config.lease)
 
     def _handle_timer(self, name: str, now: float) -> None:
@@ -346,6 +387,7 @@ class ServerSession(Session):
         for name, intake in self._intakes.items():
             if intake.phase is IntakePhase.IDLE and not intake.held_bytes:
                 self._hub.channels.abandon(intake)
+                self._books.close(intake)
                 del self._intakes[name]
                 return True
         return False
@@ -355,7 +397,7 @@ class ServerSession(Session):
         while self._pinned:
             channel, _ = self._pinned.popitem()
             channel.unpin(self)
-            self._hub.room_made(channel, now)
+            self._hub.channels.wake(channel, now=now)
 
     def _end_reader(self, reader: Reader, reason: str, *, again: bool) -> None:
         self._drop_reader(reader)

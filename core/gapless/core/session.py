@@ -12,15 +12,18 @@ frames they understand, and what they do when there is no link (`Reconnector`, a
 from random import Random
 from typing import TypeVar
 
+from .accounts import Accounts
 from .closing import Code, Ending
 from .config import Config
 from .events import CloseLink, Command, SessionEvent
 from .frames import Ack, Close, Data, Frame, Gone, Ping, Pong
 from .lane import Inbound, Lane, Outbound
 from .link import Link
+from .receiver import MESSAGE_BYTES, RUN_BYTES
 from .states import SESSION, LinkState, SessionState, SessionTrigger, advance
 from .timers import Timers
 from .violation import Violation
+from .watch import Watch
 
 LaneT = TypeVar("LaneT", bound=Lane)
 
@@ -31,10 +34,13 @@ MAX_IDS = 4096
 class Session:
     """The role-blind part of a session."""
 
-    def __init__(self, config: Config, *, rng: Random) -> None:
+    def __init__(self, config: Config, *, rng: Random, books: Accounts, watch: Watch) -> None:
         self.config = config
         self.state = SessionState.NEW
         self._rng = rng
+        self._books = books
+        self._watch = watch
+        self._passed_at = float("inf")
         self._now = float("-inf")
         self._link: Link | None = None
         self._closing: dict[int, Link] = {}
@@ -60,6 +66,10 @@ class Session:
         """Seconds a ping last took on the present link, or None."""
         return None if self._link is None else self._link.round_trip
 
+    def is_stale(self, *, now: float) -> bool:
+        """Whether a link carries it, and no application message has passed for `stale_age`."""
+        return self._link is not None and now - self._passed_at > self.config.stale_age
+
     @property
     def has_output(self) -> bool:
         """Whether `next_writable` would name a link."""
@@ -74,6 +84,9 @@ class Session:
         if current is not None:
             current.receive_bytes(now=now)
 
+    def hold_bytes(self, link: int, size: int, *, now: float) -> None:
+        """Note how many bytes a link's wire holds: of one link that is one frame, and no more."""
+
     def receive_frame(self, link: int, frame: Frame, *, size: int = 0, now: float) -> None:
         """Take a frame from the peer, `size` bytes on the wire.
 
@@ -86,6 +99,7 @@ class Session:
         try:
             self._dispatch(current, frame, now)
         except Violation as violation:
+            self._watch.handle_errors(1, now=now)
             self._end_link(current, Ending(violation.code, violation.reason), now)
 
     def handle_link_lost(self, link: int, ending: Ending, *, now: float) -> None:
@@ -218,6 +232,7 @@ class Session:
         if isinstance(frame, Data):
             link.receive_data_frame()
             self._check_attached(link, frame)
+            self._note_received(frame, now)
             lane = self._lane(self._inbound, self._inbound_given, frame.id)
             if lane is not None:
                 link.progressed = True
@@ -244,6 +259,7 @@ class Session:
             self._mark_writable(link)
         elif isinstance(frame, Pong):
             link.receive_pong(frame, now=now)
+            self._watch.handle_latency(link.round_trip, now=now)
         elif isinstance(frame, Close):
             after = frame.retry_after_ms
             retry = None if after is None else after / 1000
@@ -303,8 +319,23 @@ class Session:
                 self._sending[lane] = None
                 if isinstance(frame, Data):
                     link.data_sent()
+                    self._passed_at = now
+                    self._watch.handle_sent(len(frame.payloads), frame.size, now=now)
+                    self._sent(lane, now)
+                elif isinstance(frame, Gone):
+                    self._watch.handle_errors(frame.last - frame.first + 1, now=now)
                 return frame
         return None
+
+    def _note_received(self, frame: Data, now: float) -> None:
+        """A batch has come: what it may take is announced before a lane holds it."""
+        self._passed_at = now
+        count = len(frame.payloads)
+        self._books.grow(frame.size + MESSAGE_BYTES * count + RUN_BYTES)
+        self._watch.handle_received(count, frame.size, now=now)
+
+    def _sent(self, lane: Lane, now: float) -> None:
+        """A lane's batch is on its way."""
 
     def _spoke(self, lane: Lane, frame: Frame) -> None:
         """A lane's control frame is on its way."""

@@ -15,7 +15,7 @@ credited.
 
 import enum
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from .ack import AckPolicy
 from .credit import MESSAGE_CHARGE, Credit, charge
@@ -39,6 +39,9 @@ from .frames import (
 from .position import Position, Since
 from .receiver import Receiver, Verdict
 from .violation import Violation
+
+SUBSCRIPTION_BYTES = 2048
+"""Bytes a subscription takes beside its inbox."""
 
 TOLD_WITHIN = 0.1
 """Seconds: where it pins, a reader tells what it took at least this often."""
@@ -76,9 +79,18 @@ class Subscription:
         since: where reading starts.
         window: bytes that may be on the way or unread.
         requests: numbers the session's `subscribe` frames.
+        may_credit: whether memory lets the sender go on.
     """
 
-    def __init__(self, channel: str, since: Since, *, window: int, requests: Iterator[int]) -> None:
+    def __init__(
+        self,
+        channel: str,
+        since: Since,
+        *,
+        window: int,
+        requests: Iterator[int],
+        may_credit: Callable[["Subscription"], bool] = lambda _: True,
+    ) -> None:
         self.channel = channel
         self.phase = Phase.WANTED
         self.request = 0
@@ -88,6 +100,9 @@ class Subscription:
         self.is_waited_for = False
         self.gaps = 0
         self._requests = requests
+        self._may_credit = may_credit
+        self._is_withheld = False
+        self._lost_told = 0
         self._since: Since = since
         self._receiver = Receiver(channel, since if isinstance(since, Position) else None)
         self._credit = Credit(window)
@@ -109,6 +124,16 @@ class Subscription:
     def held_bytes(self) -> int:
         """Charged bytes received and not yet taken."""
         return self._receiver.held_bytes
+
+    @property
+    def memory(self) -> int:
+        """Bytes it takes."""
+        return SUBSCRIPTION_BYTES + self._receiver.memory
+
+    @property
+    def held_messages(self) -> int:
+        """Messages received and not yet taken."""
+        return self._receiver.held_messages
 
     def counts(self) -> Counter[str]:
         """Count messages received, taken, lost and dropped as duplicates, and gaps."""
@@ -259,6 +284,11 @@ class Subscription:
 
     # outputs
 
+    def take_faults(self) -> int:
+        """Say how many messages were lost since this was asked."""
+        before, self._lost_told = self._lost_told, self._receiver.lost
+        return max(0, self._lost_told - before)
+
     def next_control(self, *, now: float) -> Frame | None:
         """Take the pending `unsubscribe`, `subscribe` or `ack`."""
         if self.phase is Phase.LEAVING:
@@ -270,7 +300,8 @@ class Subscription:
             self._acks.told()
             assert self.id is not None
             limit = self._credit.announced
-            if self.phase is Phase.LIVE:
+            self._is_withheld = self.phase is Phase.LIVE and self._is_too_large
+            if self.phase is Phase.LIVE and not self._is_withheld:
                 limit = self._credit.announce(self._receiver.held_bytes)
             return Ack(self.id, self._receiver.ack_seq, limit)
         return None
@@ -281,11 +312,17 @@ class Subscription:
 
     # internals
 
+    @property
+    def _is_too_large(self) -> bool:
+        """Whether so much is held here, and by all, that the sender is to wait."""
+        return self._receiver.held_bytes > 0 and not self._may_credit(self)
+
     def _subscribe(self) -> Subscribe:
         self.phase = Phase.ASKED
         self.request = next(self._requests)
         since = self._receiver.position or self._since
         limit = self._credit.restart(self._receiver.held_bytes)
+        self._is_withheld = False
         return Subscribe(self.request, self.channel, since, limit)
 
     def _adopt(self, frame: Subscribed) -> None:
@@ -328,6 +365,9 @@ class Subscription:
 
     def _note_taken(self, count: int, size: int, *, now: float) -> None:
         self._acks.note(count, size, now=now)
+        if self._is_withheld and not self._is_too_large:
+            # The sender may have spent all it had: it must hear that it can go on (P4).
+            self._acks.demand()
         self._ask_again()
 
     def _ask_again(self) -> None:

@@ -91,3 +91,47 @@ class Window:
             self._counts[slices.slot] = 0
         self._counts[slices.slot] += count
         self.total += count
+
+
+class Flow:
+    """How many messages and bytes, counted together: two windows for little more than one.
+
+    Args:
+        seconds: the window.
+        parts: slices it is cut into.
+        now: when counting begins.
+
+    Attributes:
+        messages, bytes: how many since the beginning.
+    """
+
+    __slots__ = ("_bytes", "_messages", "_slices", "bytes", "messages")
+
+    def __init__(self, seconds: float, parts: int = 60, *, now: float) -> None:
+        self._slices = Slices(seconds, parts, now=now)
+        self._messages = [0] * (parts + 1)
+        self._bytes = [0] * (parts + 1)
+        self.messages = self.bytes = 0
+
+    def recent(self, *, now: float) -> tuple[int, int]:
+        """Say how many messages and bytes were counted in the window that ends now."""
+        live = self._slices.live(now=now)
+        return sum(self._messages[slot] for slot in live), sum(self._bytes[slot] for slot in live)
+
+    def rates(self, *, now: float) -> tuple[float, float]:
+        """Say how many messages and bytes came a second, by the time they were counted in."""
+        messages, size = self.recent(now=now)
+        span = self._slices.span(now=now)
+        return messages / span, size / span
+
+    def add(self, messages: int, size: int, *, now: float) -> None:
+        """Count so many messages at once, `size` bytes together."""
+        slices = self._slices
+        if now >= slices.until:
+            slices.turn(now=now)
+            self._messages[slices.slot] = self._bytes[slices.slot] = 0
+        slot = slices.slot
+        self._messages[slot] += messages
+        self._bytes[slot] += size
+        self.messages += messages
+        self.bytes += size

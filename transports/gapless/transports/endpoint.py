@@ -33,6 +33,10 @@ class Machine(Protocol):
         """Note a sign of life."""
         ...
 
+    def hold_bytes(self, link: int, size: int, *, now: float) -> None:
+        """Note how many bytes a link's wire holds."""
+        ...
+
     def receive_frame(self, link: int, frame: Frame, *, size: int = 0, now: float) -> None:
         """Take a frame."""
         ...
@@ -90,6 +94,7 @@ class Endpoint(Generic[M]):
         self._stirred: dict[int, None] = {}
         self._writable: dict[int, None] = {}
         self._timers: Timers[int] = Timers()
+        self._held: dict[int, int] = {}
         self._last_link = 0
 
     @property
@@ -127,6 +132,7 @@ class Endpoint(Generic[M]):
             self.machine.receive_bytes(link, now=now)
         self._take(link, wire.receive_data(data, now=now), now)
         self._after(link, wire)
+        self._tell_held(link, wire, now)
 
     def handle_link_lost(self, link: int, ending: Ending, *, now: float) -> None:
         """Note that a link's socket is gone, or that dialling it failed."""
@@ -223,6 +229,13 @@ class Endpoint(Generic[M]):
             if deadline is not None:
                 self._timers.set(link, deadline)
 
+    def _tell_held(self, link: int, wire: Wire, now: float) -> None:
+        """What a wire holds is part of what its machine may hold (P3)."""
+        held = wire.buffered()
+        if link in self._wires and held != self._held.get(link, 0):
+            self._held[link] = held
+            self.machine.hold_bytes(link, held, now=now)
+
     def _start_closing(self, command: CloseLink, now: float) -> None:
         link, ending = command.link, command.ending
         wire = self._wires.get(link)
@@ -240,6 +253,7 @@ class Endpoint(Generic[M]):
 
     def _forget(self, link: int) -> None:
         self._wires.pop(link, None)
+        self._held.pop(link, None)
         self._closing.pop(link, None)
         self._stirred.pop(link, None)
         self._writable.pop(link, None)

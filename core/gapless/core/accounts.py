@@ -1,0 +1,206 @@
+"""Accounts: what everything in a machine holds, booked as late as the budget allows, yet exact.
+
+Whatever takes memory (a `Holding`) knows how much it takes. Telling a ledger at each change would
+cost more than the change; so it is only noted that something changed (`stir`), and by how much the
+whole may have grown (`grow`). Before that could matter everything is booked.
+
+Invariants (P3):
+
+- booked + unbooked ≥ what is held, at every step: growth is announced with or before it, as its
+  upper bound; what shrank is noted late, which is safe.
+- While that sum is within the slack, no threshold can have been crossed, and nobody need look:
+  so the hot path is one addition and one comparison.
+- After `settle` all is booked exactly, and the slack reaches to the next threshold; above
+  `cleanup`, where there is something to do all the time, to a sixteenth of it.
+
+Who is to go is the `MemoryBudget`'s to say, and shedding it the machine's.
+"""
+
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import Protocol
+
+from .budget import KindReport, Limits, MemoryBudget, MemoryReport, Shed, Victim
+from .config import Config
+
+
+class Holding(Hashable, Protocol):
+    """Something that takes memory."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes it takes now."""
+        ...
+
+
+class Accounts:
+    """The books of a hub, or of a client's session.
+
+    Args:
+        config: the thresholds.
+    """
+
+    __slots__ = ("_budget", "_deadline", "_kinds", "_slack", "_stirred", "_unbooked")
+
+    def __init__(self, config: Config) -> None:
+        self._budget: MemoryBudget[Holding] = MemoryBudget(limits(config), now=float("-inf"))
+        self._kinds: dict[Holding, Shed] = {}
+        self._stirred: dict[Holding, None] = {}
+        self._unbooked = 0
+        self._slack = self._room_to_look()
+        self._deadline: float | None = None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a threshold may have been crossed: `settle`, and shed."""
+        return self._unbooked > self._slack
+
+    @property
+    def is_any(self) -> bool:
+        """Whether anything is counted."""
+        return bool(self._kinds)
+
+    @property
+    def is_pressed(self) -> bool:
+        """Whether more is held than `cleanup`."""
+        return self._budget.held > self._budget.limits.cleanup
+
+    def is_open(self, holding: Holding) -> bool:
+        """Whether it is counted."""
+        return holding in self._kinds
+
+    @property
+    def held(self) -> int:
+        """Bytes held, exactly."""
+        drift = sum(holding.memory - self._budget.held_by(holding) for holding in self._stirred)
+        return self._budget.held + drift
+
+    @property
+    def excess(self) -> int:
+        """Bytes held above what shedding comes down to, 90 % of the limit."""
+        return self.held - self._budget.limits.limit * 9 // 10
+
+    def report(self) -> MemoryReport:
+        """Say what is held and what had to go."""
+        report = self._budget.report()
+        kinds, drift = dict(report.kinds), 0
+        for holding in self._stirred:
+            kind, more = self._kinds[holding], holding.memory - self._budget.held_by(holding)
+            kinds[kind] = _more(kinds[kind], more)
+            drift += more
+        held = report.held + drift
+        level = self._budget.limits.level(held)
+        return replace(report, held=held, peak=max(report.peak, held), level=level, kinds=kinds)
+
+    def next_deadline(self) -> float | None:
+        """When the next clean-up is due; None while nothing is held."""
+        return self._deadline if self._kinds else None
+
+    def may_credit(self, holding: Holding) -> bool:
+        """Whether to let this holding's sender go on: not above `warning`, with more than a share.
+
+        Early by what is not booked yet, which the next clean-up mends.
+        """
+        budget = self._budget
+        if budget.held + self._unbooked <= budget.limits.warning:
+            return True
+        holders = budget.report().kinds[self._kinds[holding]].holders
+        return holding.memory * holders <= budget.limits.limit
+
+    # commands
+
+    def open(self, holding: Holding, kind: Shed, *, now: float) -> None:
+        """Begin to count a holding."""
+        if not self._kinds:
+            self._budget.handle_timeout(now=now)
+            self._deadline = self._budget.next_deadline()
+        # Announced, too: what is booked counts against the slack only when that is measured anew.
+        size = holding.memory
+        self._budget.register(holding, kind, size, now=now)
+        self._kinds[holding] = kind
+        self._unbooked += size
+
+    def close(self, holding: Holding) -> None:
+        """Count it no more. Harmless if called twice."""
+        if self._kinds.pop(holding, None) is not None:
+            self._budget.forget(holding)
+            self._stirred.pop(holding, None)
+
+    def move(self, holding: Holding, kind: Shed, *, now: float) -> None:
+        """Make it one of another kind."""
+        self._budget.move(holding, kind, now=now)
+        self._kinds[holding] = kind
+
+    def touch(self, holding: Holding, *, now: float) -> None:
+        """Note that it was used: the last of its kind to go. Of one not counted, nothing."""
+        if holding in self._kinds:
+            self._budget.touch(holding, now=now)
+
+    def stir(self, holding: Holding) -> None:
+        """Note that it may hold more or less than before; of one that isn't counted, nothing."""
+        if holding in self._kinds:
+            self._stirred[holding] = None
+
+    def grow(self, size: int) -> None:
+        """Announce that up to `size` bytes more are held, by holdings that are stirred."""
+        self._unbooked += size
+
+    def fits(self, size: int) -> bool:
+        """Whether `size` bytes more cross no threshold for certain: then nobody need look."""
+        return self._unbooked + size <= self._slack
+
+    def settle(self, *, now: float) -> None:
+        """Book everything."""
+        budget = self._budget
+        for holding in self._stirred:
+            more = holding.memory - budget.held_by(holding)
+            if more > 0:
+                budget.charge(holding, more, now=now)
+            elif more < 0:
+                budget.release(holding, -more)
+        self._stirred.clear()
+        self._unbooked = 0
+        self._slack = self._room_to_look()
+
+    def has_room(self, size: int, *, now: float) -> bool:
+        """Whether `size` bytes more keep the limit; exact where it matters."""
+        budget = self._budget
+        if budget.held + self._unbooked + size <= budget.limits.limit:
+            return True
+        self.settle(now=now)
+        return budget.has_room(size)
+
+    def next_victim(self, wanted: int = 0, *, now: float) -> Victim[Holding] | None:
+        """Take the next holding to shed, all booked; None: nothing is to go, or could."""
+        self.settle(now=now)
+        return self._budget.next_victim(wanted)
+
+    def handle_timeout(self, *, now: float) -> bool:
+        """Let time pass; True if a clean-up is due: then take `next_victim` until None."""
+        if self._deadline is None or now < self._deadline:
+            return False
+        self._budget.handle_timeout(now=now)
+        self._deadline = self._budget.next_deadline()
+        return True
+
+    def _room_to_look(self) -> int:
+        held, limits = self._budget.held, self._budget.limits
+        if held <= limits.cleanup:
+            return limits.cleanup - held
+        return min(max(limits.limit - held, 0), limits.cleanup // 16)
+
+
+def limits(config: Config) -> Limits:
+    """The thresholds and times of a machine with this config."""
+    return Limits(
+        warning=config.warning_bytes,
+        cleanup=config.cleanup_bytes,
+        limit=config.memory_limit,
+        interval=config.cleanup_interval,
+        stale_age=config.stale_age,
+        aggressive_age=config.aggressive_age,
+    )
+
+
+def _more(report: KindReport, size: int) -> KindReport:
+    return replace(report, held=report.held + size)

@@ -1,0 +1,43 @@
+"""Figures: what holds at a client's session and at a hub, for their `Watch`."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from .channel import Channel
+from .monitor import Gauges
+from .outbox import Outbox
+from .server import ServerSession
+from .subscription import Subscription
+
+
+def session_gauges(
+    holders: Iterable[Subscription | Outbox], *, is_up: bool, is_stale: bool, held: int
+) -> Gauges:
+    """Say what a client's session holds."""
+    messages: Counter[str] = Counter()
+    for holder in holders:
+        messages[holder.channel] += holder.held_messages
+    return Gauges(
+        active=int(is_up),
+        stale=int(is_stale),
+        total=1,
+        bytes_held=held,
+        messages_held=messages.total(),
+        buffer_sizes=dict(messages),
+    )
+
+
+def hub_gauges(
+    sessions: Iterable[ServerSession], channels: Iterable[Channel], *, held: int, now: float
+) -> Gauges:
+    """Say what a hub holds."""
+    links = [session.link is not None for session in sessions]
+    messages = {channel.name: len(channel.history) for channel in channels}
+    return Gauges(
+        active=sum(links),
+        stale=sum(session.is_stale(now=now) for session in sessions),
+        total=len(links),
+        bytes_held=held,
+        messages_held=sum(messages.values()),
+        buffer_sizes=messages,
+    )
