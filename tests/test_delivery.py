@@ -1,5 +1,6 @@
 """What survives what: each row of the table in `docs/topics/delivery.md`, played (P2, P6)."""
 
+import ast
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -17,7 +18,8 @@ from gapless.testing import Pair, Peer
 
 from .core.list_store import ListStore
 
-PAGE = Path(__file__).parents[1] / "docs" / "topics" / "delivery.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "topics" / "delivery.md"
 SMALL = replace(Config.production("hub"), history_messages=4, patience=2.0)
 NO_LEASE = replace(Config.production("hub"), lease=0.0)
 
@@ -268,6 +270,31 @@ def test_every_row_of_the_page_is_played() -> None:
     text = PAGE.read_text(encoding="utf-8").split("## What survives what", 1)[1]
     rows = re.findall(r"^\| (?!what happens|-)([^|]+) \|", text, re.MULTILINE)
     assert rows == list(ROWS)
+
+
+def reasons() -> set[str]:
+    """The words core gives for a `gone`, a `partial` or a reset, wherever they are made."""
+    found: set[str] = set()
+    for path in sorted((ROOT / "core/gapless/core").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            said: list[ast.expr] = []
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                if node.func.id in ("StartedOver", "Gone", "Partial"):
+                    said = node.args[-1:]
+            elif isinstance(node, ast.Assign):
+                target, value = node.targets[0], node.value
+                if isinstance(target, ast.Attribute) and target.attr == "dropped_reason":
+                    said = [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
+            constants = [one.value for one in said if isinstance(one, ast.Constant)]
+            found |= {word for word in constants if isinstance(word, str)}
+    return found
+
+
+def test_the_page_names_every_reason_that_core_gives() -> None:
+    """`skipped` stays between a publisher and a hub: it has no row of its own."""
+    text = PAGE.read_text(encoding="utf-8").split("## When something is lost", 1)[1]
+    rows = re.findall(r"^\| `([^`]+)` \|", text.split("\n## ", 1)[0], re.MULTILINE)
+    assert sorted(rows) == sorted(reasons() - {"skipped"})
 
 
 def test_what_is_too_old_is_said_to_have_expired() -> None:
