@@ -33,9 +33,10 @@ class Config:
         window: bytes of a channel that may be on the way or unread.
         max_message: bytes of the largest payload sent or taken.
         max_channels: channels a session may read, and may publish to.
-        history_messages, history_bytes: bounds of a channel's history, and of an outbox.
+        history_messages: messages a channel's history holds at most, and an outbox.
+        history_bytes: bytes of payload a channel's history holds at most, and an outbox.
         history_age: seconds a message stays in a hub's history; None: until it rotates.
-        overflow: at the bound of a history, where a pin still needs the oldest message.
+        overflow: what a publish does at that bound, where a pin still needs the oldest message.
         patience: seconds a pin holds back rotation while its reader doesn't ack.
         memory_limit: bytes a client's session, or a hub, may hold; what can go goes before that.
         memory_warning: bytes above which a channel that holds more than its share gets no credit;
