@@ -82,6 +82,7 @@ LANES: Mapping[str, list[Step]] = {
         ),
         Step(IntakePhase.ANSWERING, IntakePhase.OPEN, "_answer", "offered sent"),
         Step(IntakePhase.OPEN, IntakePhase.BLOCKED, "handle_refused", "refused"),
+        Step(IntakePhase.OPEN, IntakePhase.BLOCKED, "shed", "memory was short"),
         Step(IntakePhase.BLOCKED, IntakePhase.OPEN, "_judge", "it came again, or skipped"),
         *_from(list(IntakePhase)[1:], IntakePhase.IDLE, "handle_link_lost", "link lost"),
     ],

@@ -10,7 +10,18 @@ from xml.etree import ElementTree
 
 import pytest
 
-from gapless.core import backoff, budget, client, hub, intake, monitor, outbox, pool, reader
+from gapless.core import (
+    backoff,
+    budget,
+    client,
+    courier,
+    intake,
+    monitor,
+    outbox,
+    pool,
+    reader,
+    relief,
+)
 from gapless.core import subscription as reading
 from gapless.core.config import Config
 from gapless.core.reorder import GapPolicy
@@ -181,7 +192,8 @@ TIMES: dict[str, object] = {
     "GapPolicy": GapPolicy(),
     "budget.Limits": budget.Limits(),
     "backoff": backoff,
-    "hub": hub,
+    "courier": courier,
+    "relief": relief,
     "outbox": outbox,
     "subscription": reading,
 }

@@ -33,8 +33,7 @@ class Timers(Generic[Key]):
         """Arm a key, or disarm it with None. An earlier entry is kept and fires early."""
         if deadline is None:
             self._armed.pop(key, None)
-            if not self._armed:
-                self._heap.clear()
+            self._trim()
             return
         armed = self._armed.get(key)
         if armed is None or deadline < armed:
@@ -52,9 +51,14 @@ class Timers(Generic[Key]):
             if self._armed.get(key) == deadline:
                 del self._armed[key]
                 due.append(key)
-        if not self._armed:
-            self._heap.clear()
+        self._trim()
         return due
+
+    def _trim(self) -> None:
+        """Drop the earliest entries whose keys are disarmed: nothing fires for them."""
+        heap, armed = self._heap, self._armed
+        while heap and armed.get(heap[0][2]) != heap[0][0]:
+            heapq.heappop(heap)
 
     def _sweep(self) -> None:
         self._heap = [entry for entry in self._heap if self._armed.get(entry[2]) == entry[0]]
