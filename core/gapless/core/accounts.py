@@ -38,22 +38,28 @@ class Accounts:
 
     Args:
         config: the thresholds.
+
+    Attributes:
+        unbooked: bytes by which more may be held than is booked.
+        slack: bytes that may be unbooked without a threshold having been crossed. Read only.
+        stirred: holdings that may hold more or less than is booked for them. Who publishes adds
+            to this and to `unbooked` without a call; all others `stir` and `grow`.
     """
 
-    __slots__ = ("_budget", "_deadline", "_kinds", "_slack", "_stirred", "_unbooked")
+    __slots__ = ("_budget", "_deadline", "_kinds", "slack", "stirred", "unbooked")
 
     def __init__(self, config: Config) -> None:
         self._budget: MemoryBudget[Holding] = MemoryBudget(limits(config), now=float("-inf"))
         self._kinds: dict[Holding, Shed] = {}
-        self._stirred: dict[Holding, None] = {}
-        self._unbooked = 0
-        self._slack = self._room_to_look()
+        self.stirred: dict[Holding, None] = {}
+        self.unbooked = 0
+        self.slack = self._room_to_look()
         self._deadline: float | None = None
 
     @property
     def is_due(self) -> bool:
         """Whether a threshold may have been crossed: `settle`, and shed."""
-        return self._unbooked > self._slack
+        return self.unbooked > self.slack
 
     @property
     def is_any(self) -> bool:
@@ -72,7 +78,7 @@ class Accounts:
     @property
     def held(self) -> int:
         """Bytes held, exactly."""
-        drift = sum(holding.memory - self._budget.held_by(holding) for holding in self._stirred)
+        drift = sum(holding.memory - self._budget.held_by(holding) for holding in self.stirred)
         return self._budget.held + drift
 
     @property
@@ -84,7 +90,7 @@ class Accounts:
         """Say what is held and what had to go."""
         report = self._budget.report()
         kinds, drift = dict(report.kinds), 0
-        for holding in self._stirred:
+        for holding in self.stirred:
             kind, more = self._kinds[holding], holding.memory - self._budget.held_by(holding)
             kinds[kind] = _more(kinds[kind], more)
             drift += more
@@ -102,7 +108,7 @@ class Accounts:
         Early by what is not booked yet, which the next clean-up mends.
         """
         budget = self._budget
-        if budget.held + self._unbooked <= budget.limits.warning:
+        if budget.held + self.unbooked <= budget.limits.warning:
             return True
         holders = budget.report().kinds[self._kinds[holding]].holders
         return holding.memory * holders <= budget.limits.limit
@@ -118,13 +124,13 @@ class Accounts:
         size = holding.memory
         self._budget.register(holding, kind, size, now=now)
         self._kinds[holding] = kind
-        self._unbooked += size
+        self.unbooked += size
 
     def close(self, holding: Holding) -> None:
         """Count it no more. Harmless if called twice."""
         if self._kinds.pop(holding, None) is not None:
             self._budget.forget(holding)
-            self._stirred.pop(holding, None)
+            self.stirred.pop(holding, None)
 
     def move(self, holding: Holding, kind: Shed, *, now: float) -> None:
         """Make it one of another kind."""
@@ -139,33 +145,33 @@ class Accounts:
     def stir(self, holding: Holding) -> None:
         """Note that it may hold more or less than before; of one that isn't counted, nothing."""
         if holding in self._kinds:
-            self._stirred[holding] = None
+            self.stirred[holding] = None
 
     def grow(self, size: int) -> None:
         """Announce that up to `size` bytes more are held, by holdings that are stirred."""
-        self._unbooked += size
+        self.unbooked += size
 
     def fits(self, size: int) -> bool:
         """Whether `size` bytes more cross no threshold for certain: then nobody need look."""
-        return self._unbooked + size <= self._slack
+        return self.unbooked + size <= self.slack
 
     def settle(self, *, now: float) -> None:
         """Book everything."""
         budget = self._budget
-        for holding in self._stirred:
+        for holding in self.stirred:
             more = holding.memory - budget.held_by(holding)
             if more > 0:
                 budget.charge(holding, more, now=now)
             elif more < 0:
                 budget.release(holding, -more)
-        self._stirred.clear()
-        self._unbooked = 0
-        self._slack = self._room_to_look()
+        self.stirred.clear()
+        self.unbooked = 0
+        self.slack = self._room_to_look()
 
     def has_room(self, size: int, *, now: float) -> bool:
         """Whether `size` bytes more keep the limit; exact where it matters."""
         budget = self._budget
-        if budget.held + self._unbooked + size <= budget.limits.limit:
+        if budget.held + self.unbooked + size <= budget.limits.limit:
             return True
         self.settle(now=now)
         return budget.has_room(size)

@@ -186,12 +186,14 @@ class Channels:
         self, channel: Channel, payload: bytes, text: bool, *, now: float
     ) -> Position | None:
         """Append a message of the server's own, if nothing stands in the way; see `publish`."""
-        if self._durable or not self._books.fits(len(payload) + ENTRY_BYTES):
+        books, size = self._books, len(payload) + ENTRY_BYTES
+        if self._durable or books.unbooked + size > books.slack:
             return None
         seq = channel.append_now(payload, text, now=now)
         if not seq:
             return None
-        self._grown(channel, len(payload), 1)
+        books.unbooked += size
+        books.stirred[channel] = self.news.moved[channel] = None
         return Position(channel.epoch, seq)
 
     def serve(self, intake: Intake, *, now: float) -> bool:
