@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gapless.core.config import Config
 from gapless.core.errors import ConfigError, InvalidState, LocalProtocolError, PoolExhausted
 from gapless.core.pool import (
     Cancel,
@@ -486,3 +487,11 @@ class TestMisuse:
 
     def test_exhaustion_is_the_callers_to_handle(self) -> None:
         assert issubclass(PoolExhausted, LocalProtocolError)
+
+
+def test_a_config_says_how_many_connections() -> None:
+    pool: Pool[str] = Pool.of(Config(max_connections=2))
+    for number in (1, 2):
+        pool.acquire(Key(f"ws://{number}/"), now=0.0)
+    with pytest.raises(PoolExhausted):
+        pool.acquire(Key("ws://3/"), now=0.0)

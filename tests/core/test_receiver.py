@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gapless.core.credit import MESSAGE_CHARGE, charge
+from gapless.core.errors import InvalidState
 from gapless.core.events import CaughtUp, ChannelEvent, Lost, Message, Reset
 from gapless.core.position import Position
 from gapless.core.receiver import Receiver, Verdict
@@ -478,3 +479,14 @@ def test_what_is_held_is_charged_to_the_byte(batches: list[list[bytes]]) -> None
         held -= charge(payloads)
         assert receiver.held_bytes == held
     assert (held, receiver.held_messages) == (0, 0)
+
+
+def test_without_a_position_nothing_can_be_received_and_nothing_changes() -> None:
+    receiver = Receiver("news")
+    with pytest.raises(InvalidState, match="'news' has no position"):
+        receiver.receive(1, [b"a"], False)
+    with pytest.raises(InvalidState, match="start it first"):
+        receiver.receive_gone(1, 1, "rotated")
+    assert (receiver.held_messages, receiver.held_bytes, receiver.position) == (0, 0, None)
+    receiver.start(Position("e", 0))
+    assert receiver.receive(1, [b"a"], False) is Verdict.ACCEPTED

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from gapless.core.config import MIB, Config
 from gapless.core.credit import charge
 from gapless.core.errors import ConfigError
 from gapless.core.events import ChannelEvent, Lost, Message, Reset
@@ -335,3 +336,9 @@ def test_any_order_of_what_all_comes_is_the_right_order(order: list[int]) -> Non
     desk.receive(*order)
     assert desk.taken() == list(range(1, 9))
     assert desk.receiver.duplicates == 0
+
+
+def test_a_config_says_how_much_is_held_beyond_a_gap() -> None:
+    policy = GapPolicy.of(Config(max_gap=7, history_bytes=2 * MIB))
+    assert (policy.max_ahead, policy.max_bytes) == (7, 2 * MIB)
+    assert GapPolicy.of(Config.production()).max_ahead == 100

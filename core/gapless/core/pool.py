@@ -36,6 +36,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from .config import Config
 from .errors import ConfigError, InvalidState, PoolExhausted
 from .states import SLOT, SlotState, SlotTrigger, advance
 
@@ -217,6 +218,11 @@ class Pool(Generic[S]):
         self._events: OrderedDict[Lease[S], PoolEvent[S]] = OrderedDict()
         self._counts = dict.fromkeys(SlotState, 0)
         self._waiting = self._opened = self._reused = 0
+
+    @classmethod
+    def of(cls, config: Config) -> "Pool[S]":
+        """Make one with as many connections as a config says."""
+        return cls(max_connections=config.max_connections)
 
     @property
     def is_closed(self) -> bool:

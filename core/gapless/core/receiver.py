@@ -17,6 +17,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from .credit import MESSAGE_CHARGE, charge
+from .errors import InvalidState
 from .events import CaughtUp, ChannelEvent, Lost, Message, Reset
 from .position import Position
 
@@ -151,7 +152,13 @@ class Receiver:
         self._taken_epoch, self._taken_seq = position.epoch, position.seq
 
     def receive(self, first: int, payloads: list[bytes], text: bool) -> Verdict:
-        """Take a batch numbered `first`, `first` + 1, … of the position's epoch."""
+        """Take a batch numbered `first`, `first` + 1, … of the position's epoch.
+
+        Raises:
+            InvalidState: there is no position yet.
+        """
+        if self._epoch is None:
+            raise InvalidState(f"channel {self._channel!r} has no position yet; start it first")
         expected = self._next
         if first != expected or not payloads:
             if first > expected:
@@ -168,12 +175,17 @@ class Receiver:
         return Verdict.ACCEPTED
 
     def receive_gone(self, first: int, last: int, reason: str) -> Verdict:
-        """Take the sender's word that `first` … `last` won't come."""
+        """Take the sender's word that `first` … `last` won't come.
+
+        Raises:
+            InvalidState: there is no position yet.
+        """
+        if self._epoch is None:
+            raise InvalidState(f"channel {self._channel!r} has no position yet; start it first")
         if last < self._next:
             return Verdict.DUPLICATE
         if first > self._next:
             return Verdict.GAP
-        assert self._epoch is not None
         was_caught_up = self._drop_caught_up()
         first = self._next
         self.lost += last - first + 1

@@ -15,7 +15,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from .config import MIB
+from .config import MIB, Config
 from .credit import charge
 from .errors import ConfigError
 from .position import Position
@@ -47,6 +47,11 @@ class GapPolicy:
     ask_again: float = 1.0
     max_asks: int = 3
     give_up: Literal["lost", "reset"] = "lost"
+
+    @classmethod
+    def of(cls, config: Config) -> "GapPolicy":
+        """Hold as much as a config says."""
+        return cls(max_ahead=config.max_gap, max_bytes=config.history_bytes)
 
     def __post_init__(self) -> None:
         for name in ("max_ahead", "max_bytes", "max_holes", "max_asks"):
