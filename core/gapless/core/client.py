@@ -466,8 +466,12 @@ class ClientSession(Dialer):
                 waited_for.append(victim.holder)
             else:
                 self._shed(victim.holder, self._books.excess)
-        while waited_for and (excess := self._books.held - self.config.memory_limit) > 0:
-            self._shed(waited_for.pop(0), excess)
+        for subscription in waited_for:
+            # Spared, it can be named again; only to hold the limit itself it isn't.
+            self._books.move(subscription, Shed.INBOX, now=now)
+            excess = self._books.held - self.config.memory_limit
+            if excess > 0:
+                self._shed(subscription, excess)
 
     def _shed(self, subscription: Subscription, size: int) -> None:
         subscription.shed(size)
