@@ -11,7 +11,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,7 +34,8 @@ MOST_MEMORY = 1500
 KEPT = 40
 """Inputs of a target that `--minimize` keeps: the suite runs them all."""
 
-_STATUS = re.compile(r"^#(\d+)\s+(INITED|DONE)\s+cov: (\d+) ft: (\d+)", re.MULTILINE)
+_STATE = re.compile(r"^#(\d+)\s+\w+\s+cov: (\d+)", re.MULTILINE)
+"""Of libFuzzer: so many runs, so many places reached. The first is of the inputs given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +43,18 @@ class Report:
     """What became of one run."""
 
     name: str
-    seconds: float
     log: str
     code: int
     crashes: list[bytes]
 
     def told(self) -> str:
         """Say it in one line, and two more a crash."""
-        status = {kind: (int(n), int(cov)) for n, kind, cov, _ in _STATUS.findall(self.log)}
-        runs = status.get("DONE", (0, 0))[0]
-        first, last = status.get("INITED", (0, 0))[1], status.get("DONE", (0, 0))[1]
+        states = _STATE.findall(self.log)
+        runs, covered = map(int, states[-1]) if states else (0, 0)
+        begun = next((int(coverage) for _, coverage in states), 0)
         lines = [
-            f"{self.name:12} {runs:9,} runs ({runs / self.seconds:,.0f} a second), coverage "
-            f"{first:,} + {max(0, last - first):,} new, {len(self.crashes)} crashes"
+            f"{self.name:12} {runs:9,} runs, coverage {begun:,} + {covered - begun:,} new, "
+            f"{len(self.crashes)} crashes"
         ]
         for data in self.crashes:
             lines.append(f"    {_fault(self.log)}")
@@ -116,7 +115,6 @@ def run(name: str, *, seconds: int, seed: int, minimize: bool) -> Report:
         inputs.mkdir()
         crashes.mkdir()
         corpus.unpack([*seeds()[name], *corpus.load(name)], inputs)
-        began = time.monotonic()
         log, code = _libfuzzer(
             name,
             Path(folder),
@@ -125,11 +123,10 @@ def run(name: str, *, seconds: int, seed: int, minimize: bool) -> Report:
             f"-artifact_prefix={crashes}/",
             str(inputs),
         )
-        seconds_taken = time.monotonic() - began
         found = [path.read_bytes() for path in sorted(crashes.iterdir())]
         if minimize and not code:
             _minimize(name, inputs, Path(folder))
-        return Report(name, seconds_taken, log, code, found)
+        return Report(name, log, code, found)
 
 
 def _minimize(name: str, inputs: Path, folder: Path) -> None:
@@ -141,8 +138,8 @@ def _minimize(name: str, inputs: Path, folder: Path) -> None:
         raise RuntimeError(f"the merge failed: {log[-500:]}")
     given = set(seeds()[name])
     found = [path.read_bytes() for path in least.iterdir()]
-    kept = sorted((data for data in found if data not in given), key=len)
-    corpus.save(name, kept[:KEPT])
+    longest = sorted((data for data in found if data not in given), key=len, reverse=True)
+    corpus.save(name, longest[:KEPT])
 
 
 def _libfuzzer(name: str, folder: Path, *options: str) -> tuple[str, int]:
