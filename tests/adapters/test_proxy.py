@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapless.adapters.cli.frames import FrameTracker
+from gapless.adapters.cli.frames import MAX_HEAD, FrameTracker
 from gapless.adapters.cli.netproxy import NetProxy
 from gapless.adapters.cli.weather import Forecast, Weather
 
@@ -126,6 +126,25 @@ def test_what_is_no_websocket_counts_from_its_first_byte(data: bytes) -> None:
 
     assert tracker.is_counting
     assert tracker.is_inside
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.2 200 OK\r\n\r\nbody",
+        b"HTTP/1.1 101 x\r\n\r\nbody",
+        SWITCH[:14] + b"a" * (MAX_HEAD - 30) + SWITCH[14:] + b"x",
+    ],
+)
+def test_p9_what_is_no_websocket_counts_the_same_however_it_is_split(data: bytes) -> None:
+    whole, split = FrameTracker(b"HTTP/1.1 101"), FrameTracker(b"HTTP/1.1 101")
+    whole.follow(data)
+
+    for place in range(len(data)):
+        split.follow(data[place : place + 1])
+
+    assert whole.is_inside
+    assert split.counted == whole.counted == len(data)
 
 
 def test_an_endless_head_is_not_kept() -> None:

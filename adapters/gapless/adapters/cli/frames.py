@@ -85,7 +85,7 @@ class FrameTracker:
     def _step_head(self, data: bytes, start: int) -> int:
         """Look for the end of an HTTP head; anything else is one endless frame from here on."""
         before = len(self._head)
-        self._head += data[start : start + MAX_HEAD + 4]
+        self._head += data[start : start + MAX_HEAD - before]
         end = self._head.find(b"\r\n\r\n", max(before - 3, 0))
         begun = self._start.startswith(self._head[: len(self._start)])
         if end < 0 and begun and len(self._head) < MAX_HEAD:
@@ -96,6 +96,7 @@ class FrameTracker:
             self._at = _At.HEADER
             return end + 4 - before
         self._at = _At.OTHER
+        self.counted += before
         return 0
 
     def _read_header(self) -> None:
