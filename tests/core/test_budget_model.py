@@ -68,7 +68,7 @@ class Model:
     def change(self, item: Item, size: int) -> None:
         before, item.held = item.held, item.held + size
         self.peak = max(self.peak, self.held)
-        if size < 0 and item.named:
+        if size and item.named:
             item.named, item.since = 0, self.now
             self.queue(item)
         elif size and self.place(item.kind, before) != self.place(item.kind, item.held):
@@ -252,11 +252,13 @@ TestBudgetAgainstItsModel = BudgetMachine.TestCase
 class TestProgress:
     """P4: no owner can be asked for ever."""
 
-    def test_who_frees_nothing_is_not_named_again_before_the_next_clean_up(self) -> None:
+    def test_who_neither_frees_nor_grows_is_not_named_again_before_the_next_clean_up(self) -> None:
         budget = a_budget(a=(Shed.FRAME, 250), b=(Shed.INBOX, 250))
         assert refuse_all(budget) == ["a", "b"]
-        budget.charge("a", 5, now=1.0)
-        budget.touch("a", now=2.0)
+        budget.touch("a", now=1.0)
+        assert refuse_all(budget) == []
+        budget.charge("a", 5, now=2.0)
+        assert refuse_all(budget) == ["a"], "it has grown: there is more to ask for"
         assert refuse_all(budget) == []
         budget.handle_timeout(now=44.9)
         assert refuse_all(budget) == []

@@ -18,7 +18,7 @@ Invariants:
 
 - `held` is the sum of what the holders hold, at every step; no call that raises changes anything.
 - A kind is touched only when no holder of the kinds above it is left to name for the same reason.
-- What was named isn't named again before it has freed something, or the next clean-up is due. So
+- What was named isn't named again before it has freed something or grown, or a clean-up is due. So
   the plan ends whatever the owner does (P4). Then it stands behind the others: as if just used.
 - Each holder stands in exactly one ring. The ring of a kind by age is sorted by last use.
 - Nobody is named for the sake of wanted bytes that wouldn't fit if all went.
@@ -460,7 +460,10 @@ class MemoryBudget(Generic[Holder]):
         self._held += size
         if self._held > self._peak:
             self._peak = self._held
-        if entry.ring is not group.named and (entry.held == size or group.is_by_size):
+        if entry.ring is group.named:
+            entry.since = self._now  # it holds something new: that was not asked for yet
+            entry.settle()
+        elif entry.held == size or group.is_by_size:
             entry.settle()
 
     def _judge(self, wanted: int) -> bool:
