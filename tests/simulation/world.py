@@ -74,7 +74,7 @@ class World:
             store=self.store,
             record=record,
         )
-        self.checker = Checker(self.pair)
+        self.checker = Checker(self.pair, meddled=swarm.has("middlebox"))
         self.sometimes = Sometimes(self.pair)
         self.pair.observers.append(self.sometimes)
         if not swarm.has("middlebox"):
