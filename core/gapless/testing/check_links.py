@@ -62,6 +62,7 @@ class LinkCheck:
         self._sent: dict[tuple[Line, bool], int] = {}
         self._ears: dict[tuple[Line, bool], Ear] = {}
         self._closing: set[tuple[Line, bool]] = set()
+        self._carrying: set[Line] = set()
 
     def session_of(self, line: Line) -> str | None:
         """The session that a line carries, or has carried."""
@@ -71,6 +72,7 @@ class LinkCheck:
         """A line is gone."""
         self._hellos.pop(line, None)
         self._sessions.pop(line, None)
+        self._carrying.discard(line)
         for to_client in (True, False):
             self._sent.pop((line, to_client), None)
             self._ears.pop((line, to_client), None)
@@ -78,6 +80,9 @@ class LinkCheck:
 
     def frame(self, line: Line, to_client: bool, frame: Frame, *, now: float) -> None:
         """Judge a frame."""
+        who = line.server if to_client else line.client
+        words = f"{type(frame).__name__} from {who} behind its close"
+        hold((line, to_client) not in self._closing, "I20", words)
         if to_client:
             self._check_fence(line, frame)
         if isinstance(frame, Data):
@@ -93,6 +98,15 @@ class LinkCheck:
             self._welcome(line, frame)
         elif isinstance(frame, Close):
             self._closing.add((line, to_client))
+
+    def carries(self, line: Line, link: int | None) -> None:
+        """A client's session is on that link: it may leave it only for a reason (I13)."""
+        if link == line.client_link:
+            self._carrying.add(line)
+        elif line in self._carrying and link is None:
+            told = (line, True) in self._closing or (line, False) in self._closing
+            has_reason = told or line.is_cut or line.is_over
+            hold(has_reason, "I13", f"{line.client} has let go of a link that stands")
 
     def hear(self, line: Line, by_client: bool, config: Config, *, now: float, late: bool) -> None:
         """Judge how long an attached end has heard nothing (I19); `late`: its driver slept."""

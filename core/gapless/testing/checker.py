@@ -236,6 +236,7 @@ class Checker(Observer):
 
     def _check_silence(self, peer: Peer, line: Line, late: set[str]) -> None:
         now = self._now
+        self._links.carries(line, peer.session.link)
         if peer.session.link == line.client_link:
             config = peer.session.config
             self._links.hear(line, True, config, now=now, late=peer.name in late)
