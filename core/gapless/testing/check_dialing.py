@@ -12,7 +12,7 @@ from math import lgamma, log
 
 from gapless.core.backoff import MAX_HINT
 from gapless.core.closing import CloseClass, Ending
-from gapless.core.frames import Ack, Data, Frame, Goaway, Subscribed, Welcome
+from gapless.core.frames import Ack, Close, Data, Frame, Goaway, Subscribed, Welcome
 from gapless.core.states import SessionState
 
 from .network import Line
@@ -64,6 +64,8 @@ class DialCheck:
             one.progressed = True
         elif isinstance(frame, Goaway):
             one.failures = 0
+        elif isinstance(frame, Close):
+            one.hint = max(one.hint, (frame.retry_after_ms or 0) / 1000)
 
     def over(self, peer: Peer, link: int, ending: Ending, *, now: float) -> None:
         """A client's link has ended."""
@@ -78,7 +80,7 @@ class DialCheck:
         one.welcomed_at, one.progressed = None, False
         if not one.links:
             one.ended_at, one.is_late = now, False
-            one.hint = min(max(ending.retry_after or 0.0, 0.0), MAX_HINT)
+            one.hint = min(max(ending.retry_after or 0.0, one.hint), MAX_HINT)
             if ending.close_class is CloseClass.STOP:
                 is_over = session.state is SessionState.CLOSED
                 hold(is_over, "I18", f"{peer.name} goes on after {ending.code}, which is final")
@@ -89,14 +91,15 @@ class DialCheck:
         one.links.add(link)
         hold(peer.session.state is not SessionState.CLOSED, "I20", f"{peer.name} dials, closed")
         began, one.ended_at = one.ended_at, None
+        hint, one.hint = one.hint, 0.0
         if began is None or one.is_late:
             return
         wait = now - began
-        most = config.backoff_cap + one.hint
+        most = config.backoff_cap + hint
         hold(wait <= most + _EPSILON, "I18", f"{peer.name} waited {wait:.3f} s, at most {most:g}")
         ceiling = min(config.backoff_cap, config.backoff_base * 2.0 ** min(one.failures, 64))
         one.failures += 1
-        if not one.hint:
+        if not hint:
             self._waits += 1
             self._sum += min(wait / ceiling, 1.0)
             chance = self._waits * log(max(self._sum, 1e-9)) - lgamma(self._waits + 1)
