@@ -156,10 +156,13 @@ class MeddledWire(WrappedWire):
             if late.frame.id in self._coming:
                 before = [late]
                 self._repeat(late.frame)
-        if self._owes_close or self._dice.random() >= self._chance.share:
+        if self._owes_close or not self._chance.share:
             return [*before, event]
         if self._kind == "lie":
             return [*before, *self._lie(event)]
+        often = 4 if self._kind == "late copy" else 1
+        if self._dice.random() >= often * self._chance.share:
+            return [*before, event]
         if not isinstance(frame, Data):
             return [*before, event]
         self._chance.count += 1
@@ -179,7 +182,8 @@ class MeddledWire(WrappedWire):
 
     def _lie(self, event: FrameReceived) -> list[WireEvent]:
         frame = event.frame
-        if isinstance(frame, Ack) and frame.id in self._going:
+        is_now = self._dice.random() < self._chance.share
+        if isinstance(frame, Ack) and frame.id in self._going and is_now:
             self._chance.count += 1
             self._owes_close = f"I5: an ack of {frame.seq + FAR} was believed"
             return [FrameReceived(replace(frame, seq=frame.seq + FAR), event.size)]

@@ -72,6 +72,8 @@ COMPANIONS = {
     "moves": "websocket",
     "short sessions": "unreachable",
     "thieves": "cuts",
+    "middlebox": "even sizes",
+    "even sizes": "slow readers",
 }
 """What reaches little alone, and with what it reaches more."""
 
@@ -120,7 +122,7 @@ class Swarm:
         """The settings of every client."""
         config = Config(
             history_messages=6 if self.has("tiny buffers") else 100,
-            window=KIB if self.has("tiny buffers") else 64 * KIB,
+            window=KIB if self.has("tiny buffers") or self.has("even sizes") else 64 * KIB,
             max_message=20_000,
             heartbeat=4.0,
             heartbeat_timeout=2.0,

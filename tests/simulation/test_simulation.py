@@ -4,6 +4,10 @@ A few fixed seeds here; `.ci/run` has more, in which every interesting state mus
 `python -m tests.simulation --seconds 60` runs fresh ones.
 """
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from .__main__ import main
@@ -32,6 +36,22 @@ def test_p8_a_seed_is_the_same_story_every_time() -> None:
     for seed in (5, 6):
         assert story(seed) == story(seed)
     assert story(5) != story(6)
+
+
+def test_i10_no_story_hangs_on_the_order_of_a_set() -> None:
+    """Two processes whose strings hash differently."""
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.simulation", "--digest", "--first", "5", "--seeds", "2"],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for seed in ("1", "2")
+    ]
+    one, two = (run.communicate(timeout=120)[0] for run in runs)
+    assert len(one.strip()) == 64
+    assert one == two
 
 
 def test_every_feature_is_on_somewhere_and_both_modes_occur() -> None:
