@@ -74,7 +74,7 @@ class Applications:
         known = application.places.get(name)
         if known is not None and self._dice.random() < 0.6:
             # Sometimes its disk says more than the server ever gave, or can still have.
-            more = 50 if self._dice.random() < 0.1 else 0
+            more = 50 if self._dice.random() < self._swarm.ahead_share else 0
             place = Position(known.epoch, known.seq + more)
         application.peer.subscribe(name, place)
 

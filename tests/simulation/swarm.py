@@ -72,6 +72,9 @@ COMPANIONS = {
     "moves": "websocket",
     "short sessions": "unreachable",
     "thieves": "cuts",
+    "server reads": "short patience",
+    "expiry": "short patience",
+    "short patience": "expiry",
     "middlebox": "even sizes",
     "even sizes": "slow readers",
 }
@@ -105,8 +108,8 @@ class Swarm:
         features = frozenset(name for name in FEATURES if dice.random() < share)
         more = Random(f"later {seed}")
         later = {name for name in LATER if more.random() < share and seed not in BEFORE}
-        for name in sorted(later | features & set(COMPANIONS)):
-            if name in COMPANIONS and later and more.random() < 0.7:
+        for name in sorted(later | features) if seed not in BEFORE else ():
+            if name in COMPANIONS and more.random() < 0.7:
                 later.add(COMPANIONS[name])
         features |= later
         mode: Mode = "safety" if seed % 4 == 0 else "liveness"
@@ -168,9 +171,14 @@ class Swarm:
         return weather
 
     def _patience(self) -> float:
-        if self.has("lossless"):
-            return 2 * FOR_EVER
-        return 0.3 if self.has("short patience") else 60.0
+        if self.has("short patience"):
+            return 0.3
+        return 2 * FOR_EVER if self.has("lossless") else 60.0
+
+    @property
+    def ahead_share(self) -> float:
+        """How often a place on a disk is beyond what a server ever gave."""
+        return 0.1 if self.seed in BEFORE else 0.3
 
     @property
     def large_share(self) -> float:

@@ -148,13 +148,16 @@ class World(Observer):
         # Who sheds, or has two links, may owe nothing for what comes twice.
         is_strict = not self.swarm.has("crowded memory") and not self.swarm.has("moves")
         meddled = MeddledWire(wire, self.dice, self.meddling, is_strict=is_strict)
-        self.wires = [*(one for one in self.wires if one.is_open), meddled]
+        self.wires.append(meddled)
         return meddled
 
     def _check_middlebox(self) -> None:
         """Both ends have done what they owe for what was meddled with."""
         lines = [line for peer in self.pair.peers for line in self.pair.lines(peer)]
         has_room = all(line.to_client.has_room and line.to_server.has_room for line in lines)
+        ends = [*self.pair.peers, *self.pair.hosts]
+        stand = {id(vars(wire)["_wire"]) for end in ends for wire in end.wires.values()}
+        self.wires = [wire for wire in self.wires if id(wire) in stand]
         for wire in self.wires:
             wire.check(has_room=has_room)
 

@@ -104,9 +104,7 @@ class LinkCheck:
         if link == line.client_link:
             self._carrying.add(line)
         elif line in self._carrying and link is None:
-            told = (line, True) in self._closing or (line, False) in self._closing
-            has_reason = told or line.is_cut or line.is_over
-            hold(has_reason, "I13", f"{line.client} has let go of a link that stands")
+            hold(self._is_over(line), "I13", f"{line.client} has let go of a link that stands")
 
     def hear(self, line: Line, by_client: bool, config: Config, *, now: float, late: bool) -> None:
         """Judge how long an attached end has heard nothing (I19); `late`: its driver slept."""
@@ -136,6 +134,11 @@ class LinkCheck:
         words = f"{who} waited {waited:.3f} s for the answer to its ping, not {least:g}"
         hold(waited >= least - _EPSILON, "I19", words)
 
+    def _is_over(self, line: Line) -> bool:
+        """Whether an end has left a line, or it is cut: it holds no session against another."""
+        told = (line, True) in self._closing or (line, False) in self._closing
+        return told or line.is_cut or line.is_over
+
     def _check_fence(self, line: Line, frame: Frame) -> None:
         """Who lost a session to a newer link hears nothing but `close`."""
         session = self._sessions.get(line)
@@ -164,7 +167,7 @@ class LinkCheck:
         if hello is None:
             return
         before = self._newest.get(frame.session)
-        if before is not None and before.server == line.server:
+        if before is not None and not self._is_over(before):
             words = f"{line.client}: link {line.server_link} has the session of a younger one"
             hold(before.server_link <= line.server_link, "I13", words)
         self._newest[frame.session] = line
