@@ -155,8 +155,9 @@ class World(Observer):
         """Both ends have done what they owe for what was meddled with."""
         lines = [line for peer in self.pair.peers for line in self.pair.lines(peer)]
         has_room = all(line.to_client.has_room and line.to_server.has_room for line in lines)
-        ends = [*self.pair.peers, *self.pair.hosts]
-        stand = {id(vars(wire)["_wire"]) for end in ends for wire in end.wires.values()}
+        traced = [wire for peer in self.pair.peers for wire in peer.wires.values()]
+        traced += [wire for host in self.pair.hosts for wire in host.wires.values()]
+        stand = {id(vars(wire)["_wire"]) for wire in traced}
         self.wires = [wire for wire in self.wires if id(wire) in stand]
         for wire in self.wires:
             wire.check(has_room=has_room)
