@@ -335,7 +335,7 @@ class TestPositions:
     def test_aspnetcore_69283_a_number_out_of_range_makes_nothing_a_duplicate(self) -> None:
         """I5: the link ends with a reason, and the session goes on; it is not deaf and healthy.
 
-        Numbers that are none (-1, -2**63, 2**63) never pass the codec: `test_bad_inputs_numbers`.
+        Numbers that are none (-1, -2**63, 2**63) never pass the codec: `TestRow8Integers`.
         """
         desk = HubByHand()
         first = desk.greet(1)

@@ -167,6 +167,17 @@ class TestReception:
         assert hall.endings() == {1: Code.TIMEOUT}
         assert hall.reception.next_deadline() == 140.0
 
+    def test_who_leaves_before_the_verdict_is_let_go_without_blame(self) -> None:
+        """A client that closes while it waits breaks no rule; nothing of it is left (P3, I12)."""
+        hall = Hall()
+        hall.open(1)
+        hall.hello(1)
+        hall.reception.receive_frame(1, Close(Code.DONE, "bye", None), 10, now=100.0)
+        assert hall.endings() == {1: Code.DONE}
+        assert hall.reception.next_frame(1, now=100.0) is None
+        assert len(hall.reception) == 0
+        assert hall.reception.next_deadline() is None
+
     def test_a_violation_closes_the_link_with_its_code_and_raises_nothing(self) -> None:
         """Design 4.4."""
         hall = Hall()

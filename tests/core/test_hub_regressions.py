@@ -32,7 +32,7 @@ from gapless.testing import Checker, Pair
 from gapless.transports.endpoint import Endpoint
 from gapless.transports.memory import MemoryWire
 
-from .by_hand import HubByHand, started
+from .by_hand import DurableHubByHand, HubByHand, started
 from .parts import inside
 
 HUB = Config.production("hub")
@@ -394,3 +394,18 @@ class TestTheWorkOfAnAck:
             served.append(crowd.accepted())
         assert served == [1, 3, 2]
         assert crowd.desk.entries("news") == [b"p"] * 4
+
+
+def test_p3_a_session_that_ends_while_its_own_channel_is_opened_is_forgotten() -> None:
+    """Found by the simulator, seed 174: it stayed among those who wait for a channel, for ever."""
+    desk = DurableHubByHand(config=replace(HUB, lease=10.0))
+    session = desk.greet(1).session
+    desk.say(1, Subscribe(1, "@me", "earliest", 1000))
+    asked = desk.asked()
+    desk.lose(1)
+    desk.now += 10.0
+    desk.hub.handle_timeout(now=desk.now)
+    desk.answer(*asked)
+
+    assert desk.hub.sessions == []
+    assert list(desk.hub.readership.take_parked(session)) == []

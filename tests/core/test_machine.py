@@ -166,6 +166,17 @@ class Story(RuleBasedStateMachine):
     def cut_in_mid_frame(self, size: int, to_client: bool) -> None:
         self.pair.cut_after(size, to_client=to_client)
 
+    @rule(to_client=st.booleans(), garbage=st.sampled_from([b"\xff" * 8, b"\0\0\0\1\xc1"]))
+    def corrupt(self, to_client: bool, garbage: bytes) -> None:
+        """What arrives next is no frame. Between frames: within one, nothing would tell."""
+        now = self.pair.clock.now
+        for line in self.pair.lines():
+            host = next((h for h in self.pair.hosts if line in h.lines.values()), None)
+            if to_client and not line.to_client.in_flight:
+                self.pair.peer.endpoint.receive_data(line.client_link, garbage, now=now)
+            elif not to_client and host is not None and not line.to_server.in_flight:
+                host.endpoint.receive_data(line.server_link, garbage, now=now)
+
     @rule(to_client=st.booleans(), is_held=st.booleans())
     def hold(self, to_client: bool, is_held: bool) -> None:
         self.pair.hold(is_held, to_client=to_client)

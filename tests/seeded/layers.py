@@ -62,7 +62,7 @@ def layers(seeds: int) -> tuple[Layer, ...]:
         Layer("units", 400.0, _units, _FAILED, _PASSED),
         Layer("transcripts", 120.0, _tests("test_transcripts.py"), _FAILED, _PASSED),
         Layer("stateful", 200.0, _tests("test_machine.py"), _FAILED, _PASSED),
-        Layer("simulator", 60.0 + 2.0 * seeds, simulation, _BROKEN, _UNBROKEN),
+        Layer("simulator", 60.0 + 8.0 * seeds, simulation, _BROKEN, _UNBROKEN),
     )
 
 

@@ -12,8 +12,12 @@ from gapless.testing import Checker, Pair, Peer
 
 from .sometimes import Sometimes
 from .swarm import Swarm
+from .tables import check_over
 
 CHANNELS = ("a", "b", "c")
+THIEF = "mallory"
+"""Credentials of another principal."""
+
 SINCE: tuple[Since, ...] = ("latest", "earliest", "earliest")
 
 
@@ -24,6 +28,7 @@ class Application:
     peer: Peer
     places: dict[str, Position] = field(default_factory=dict[str, Position])
     token: str | None = None
+    credentials: str | None = None
     is_closing: bool = False
     full: set[str] = field(default_factory=set[str])
 
@@ -42,6 +47,7 @@ class Applications:
         self._dice = dice
         self._numbers = count(1)
         self._server_full: set[str] = set()
+        self._stale: list[str] = []
         for number in range(swarm.clients):
             peer = pair.peer if number == 0 else pair.add_client()
             self._begin(Application(peer))
@@ -49,7 +55,9 @@ class Applications:
     def payload(self, who: str, most: int) -> bytes:
         """Make a message that there is only once, of `most` bytes at most if it is a large one."""
         name = f"{who}-{next(self._numbers)}".encode()
-        is_large = self._swarm.payload_size <= most and self._dice.random() < 0.3
+        is_large = (
+            self._swarm.payload_size <= most and self._dice.random() < self._swarm.large_share
+        )
         return name.ljust(self._swarm.payload_size, b".") if is_large else name
 
     # what an application does
@@ -66,7 +74,7 @@ class Applications:
         known = application.places.get(name)
         if known is not None and self._dice.random() < 0.6:
             # Sometimes its disk says more than the server ever gave, or can still have.
-            more = 50 if self._dice.random() < 0.1 else 0
+            more = 50 if self._dice.random() < self._swarm.ahead_share else 0
             place = Position(known.epoch, known.seq + more)
         application.peer.subscribe(name, place)
 
@@ -143,7 +151,34 @@ class Applications:
         application = self._pick()
         if application is not None and len(self.all) < 4:
             token = self._dice.choice([application.token, application.peer.session.token])
-            self._begin(Application(self._pair.add_client(token=token)))
+            credentials = application.credentials
+            peer = self._pair.add_client(token=token, credentials=credentials)
+            self._begin(Application(peer, credentials=credentials))
+
+    def steal(self) -> None:
+        """A stranger comes with another's token, or somebody with one that is long used up."""
+        if len(self.all) >= 4:
+            return
+        tokens = [one.peer.session.token or one.token for one in self.all] + self._stale[-8:]
+        who = self._dice.choice([None, THIEF])
+        token = self._dice.choice([token for token in tokens if token] or [None])
+        peer = self._pair.add_client(token=token, credentials=who)
+        self._begin(Application(peer, credentials=who))
+
+    def race(self) -> None:
+        """A session is taken over, and the old socket dies late: nobody read it any more."""
+        application = self._pick()
+        if application is None or application.peer.session.link is None or len(self.all) >= 4:
+            return
+        for line in self._pair.lines(application.peer):
+            line.to_client.is_held = line.to_server.is_held = True
+        token, credentials = application.peer.session.token, application.credentials
+        peer = self._pair.add_client(token=token, credentials=credentials)
+        self._begin(Application(peer, credentials=credentials))
+        self._pair.run_until(lambda: peer.session.link, 1.0)
+        self._pair.cut(application.peer)
+        self._pair.run(0.01)
+        self.kill(application)
 
     # for the world
 
@@ -161,6 +196,7 @@ class Applications:
                 assert application.is_closing, "a session has ended by itself"
                 self.take_all(application, 1_000_000)
                 self.settle_all(application)
+                check_over(application.peer.session)
                 self.kill(application)
                 self._revive(application)
 
@@ -178,6 +214,7 @@ class Applications:
             busy |= bool(peer.settled(channel))
         for event in peer.events():
             if isinstance(event, LinkUp):
+                self._stale += [application.token] if application.token else []
                 application.token = peer.session.token
             elif isinstance(event, Closed):
                 assert application.is_closing, event
@@ -195,10 +232,12 @@ class Applications:
 
     def _revive(self, application: Application) -> None:
         token = application.token if self._dice.random() < 0.5 else None
-        peer = self._pair.add_client(token=None if application.is_closing else token)
+        credentials = application.credentials
+        token = None if application.is_closing else token
+        peer = self._pair.add_client(token=token, credentials=credentials)
         # A new session has another private channel.
         places = {name: at for name, at in application.places.items() if name != "@me"}
-        self._begin(Application(peer, places, token))
+        self._begin(Application(peer, places, token, credentials))
         for name, place in places.items():
             if self._dice.random() < 0.8:
                 peer.subscribe(name, place)

@@ -9,7 +9,9 @@ from random import Random
 from typing import Literal
 
 from gapless.core.config import KIB, Config
+from gapless.core.credit import MESSAGE_CHARGE
 from gapless.testing import CALM, Weather
+from gapless.testing.check_reading import FOR_EVER
 
 Mode = Literal["safety", "liveness"]
 
@@ -48,6 +50,36 @@ FEATURES = (
 )
 """What a run can have: few of them in some seeds, many in others."""
 
+LATER = (
+    "lossless",
+    "even sizes",
+    "slow store",
+    "revolving doors",
+    "thieves",
+    "takeover races",
+)
+"""As well, drawn apart."""
+
+BEFORE = frozenset({1193, 1223, 1316, 2142})
+"""Seeds that broke a promise before there were `LATER` ones: their stories stay what they were."""
+
+COMPANIONS = {
+    "takeovers": "slow verdicts",
+    "takeover races": "websocket",
+    "store refuses": "store",
+    "store falls back": "store",
+    "slow store": "store",
+    "moves": "websocket",
+    "short sessions": "unreachable",
+    "thieves": "cuts",
+    "server reads": "short patience",
+    "expiry": "short patience",
+    "short patience": "expiry",
+    "middlebox": "even sizes",
+    "even sizes": "slow readers",
+}
+"""What reaches little alone, and with what it reaches more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Swarm:
@@ -74,12 +106,18 @@ class Swarm:
         dice = Random(f"swarm {seed}")
         share = dice.choice([0.05, 0.15, 0.33])
         features = frozenset(name for name in FEATURES if dice.random() < share)
+        more = Random(f"later {seed}")
+        later = {name for name in LATER if more.random() < share and seed not in BEFORE}
+        for name in sorted(later | features) if seed not in BEFORE else ():
+            if name in COMPANIONS and more.random() < 0.7:
+                later.add(COMPANIONS[name])
+        features |= later
         mode: Mode = "safety" if seed % 4 == 0 else "liveness"
         return cls(seed, mode, features, dice.randint(1, 3), dice.randint(30, 150))
 
     def has(self, feature: str) -> bool:
         """Whether a feature is on."""
-        if feature not in FEATURES:
+        if feature not in FEATURES + LATER:
             raise KeyError(feature)
         return feature in self.features
 
@@ -87,7 +125,7 @@ class Swarm:
         """The settings of every client."""
         config = Config(
             history_messages=6 if self.has("tiny buffers") else 100,
-            window=KIB if self.has("tiny buffers") else 64 * KIB,
+            window=KIB if self.has("tiny buffers") or self.has("even sizes") else 64 * KIB,
             max_message=20_000,
             heartbeat=4.0,
             heartbeat_timeout=2.0,
@@ -103,7 +141,7 @@ class Swarm:
         overflow: Literal["wait", "reject", "rotate"] = "wait"
         if self.has("rejecting"):
             overflow = "reject"
-        elif self.has("rotating"):
+        elif self.has("rotating") and not self.has("lossless"):
             overflow = "rotate"
         return replace(
             self.client_config(),
@@ -112,7 +150,7 @@ class Swarm:
             if self.has("tiny buffers")
             else 40,
             history_age=5.0 if self.has("expiry") else None,
-            patience=0.3 if self.has("short patience") else 60.0,
+            patience=self._patience(),
             overflow=overflow,
             lease=3.0 if self.has("short lease") else 120.0,
             memory_limit=1_000_000_000,
@@ -132,7 +170,24 @@ class Swarm:
             weather = replace(weather, refusals=0.3)
         return weather
 
+    def _patience(self) -> float:
+        if self.has("short patience"):
+            return 0.3
+        return 2 * FOR_EVER if self.has("lossless") else 60.0
+
+    @property
+    def ahead_share(self) -> float:
+        """How often a place on a disk is beyond what a server ever gave."""
+        return 0.1 if self.seed in BEFORE else 0.3
+
+    @property
+    def large_share(self) -> float:
+        """How many messages are large ones."""
+        return 1.0 if self.has("even sizes") else 0.3
+
     @property
     def payload_size(self) -> int:
-        """Bytes of a large message."""
+        """Bytes of a large message; even sizes fill a tiny window to the last byte."""
+        if self.has("even sizes"):
+            return KIB // 2 - MESSAGE_CHARGE if self.has("crowded memory") else 32
         return 9_000 if self.has("crowded memory") else 60

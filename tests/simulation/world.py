@@ -11,18 +11,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
+from gapless.core.authorize import Grant
 from gapless.core.local import LocalReader
-from gapless.testing import CALM, Checker, Pair
+from gapless.testing import CALM, Checker, Line, Observer, Pair
 from gapless.transports import WebSocketClient, WebSocketServer, default_codecs
 from gapless.transports.memory import MemoryWire
 from gapless.transports.wire import Wire
 from tests.core.list_store import ListStore
 
-from .applications import CHANNELS, Application, Applications
+from .applications import CHANNELS, THIEF, Application, Applications
 from .middlebox import MeddledWire, Meddling
 from .peace import Peace
 from .sometimes import Sometimes
 from .swarm import PICKY, Swarm
+from .tables import Pins, check_at_rest, check_left
+
+DOOR = 300
+"""Bytes after which a revolving door cuts a line, at most: a welcome fits, little behind it."""
 
 MOMENTS = (0.0005, 0.002, 0.01, 0.01, 0.05, 0.05, 0.3, 1.0, 8.0)
 PATIENCE = 600.0
@@ -51,7 +56,12 @@ class Report:
     sometimes: Counter[str]
 
 
-class World:
+def who(credentials: str | None) -> Grant:
+    """Two principals; both may pin."""
+    return Grant(THIEF if credentials == THIEF else "anyone", may_pin=True)
+
+
+class World(Observer):
     """Everything there is in one run.
 
     Args:
@@ -68,20 +78,26 @@ class World:
             client_config=swarm.client_config(),
             hub_config=swarm.hub_config(),
             weather=swarm.weather(),
+            verify=who,
             verdict_delay=(0.0, 3.0) if swarm.has("slow verdicts") else None,
             new_client_wire=self._client_wire,
             new_server_wire=self._server_wire,
             store=self.store,
+            store_delay=(0.0005, 2.0) if swarm.has("slow store") else (0.0005, 0.001),
             record=record,
         )
-        self.checker = Checker(self.pair)
+        self.checker = Checker(self.pair, meddled=swarm.has("middlebox"))
         self.sometimes = Sometimes(self.pair)
         self.pair.observers.append(self.sometimes)
         if not swarm.has("middlebox"):
-            self.pair.observers.append(Peace())
+            fair = not any(map(swarm.has, ("silence", "stalls", "clock jumps", "takeover races")))
+            self.pair.observers.append(Peace(is_fair=fair))
+        self.pair.observers += [Pins(self.pair), self]
+        self.wires: list[MeddledWire] = []
         self.applications = Applications(self.pair, self.checker, self.sometimes, swarm, self.dice)
         self.readers: list[LocalReader] = []
         self.faults = 0
+        self.doors = False
         self._restored = 0
         self._actions, self._weights = self._habits()
 
@@ -97,13 +113,20 @@ class World:
             self.pair.run(self.dice.choice(MOMENTS))
             self.applications.look_after()
             self._forget_drained()
+            self._check_middlebox()
         if self.swarm.mode == "liveness":
             self._come_to_rest()
+        self._leave()
         hours = (self.pair.clock.now - began) / 3600
         faults = self.faults + self.meddling.count
         return Report(
             self.swarm.seed, hours, self.sometimes.messages, faults, self.sometimes.counts
         )
+
+    def on_line(self, line: Line) -> None:
+        """A revolving door lets in, and out again at once."""
+        if self.doors:
+            line.to_client.cut_after(self.dice.randrange(DOOR))
 
     # set-up
 
@@ -122,7 +145,22 @@ class World:
     def _meddled(self, wire: Wire) -> Wire:
         if not self.swarm.has("middlebox"):
             return wire
-        return MeddledWire(wire, self.dice, self.meddling)
+        # Who sheds, or has two links, may owe nothing for what comes twice.
+        is_strict = not self.swarm.has("crowded memory") and not self.swarm.has("moves")
+        meddled = MeddledWire(wire, self.dice, self.meddling, is_strict=is_strict)
+        self.wires.append(meddled)
+        return meddled
+
+    def _check_middlebox(self) -> None:
+        """Both ends have done what they owe for what was meddled with."""
+        lines = [line for peer in self.pair.peers for line in self.pair.lines(peer)]
+        has_room = all(line.to_client.has_room and line.to_server.has_room for line in lines)
+        traced = [wire for peer in self.pair.peers for wire in peer.wires.values()]
+        traced += [wire for host in self.pair.hosts for wire in host.wires.values()]
+        stand = {id(vars(wire)["_wire"]) for wire in traced}
+        self.wires = [wire for wire in self.wires if id(wire) in stand]
+        for wire in self.wires:
+            wire.check(has_room=has_room)
 
     def _habits(self) -> tuple[list[Callable[[], None]], list[int]]:
         """All that can happen in this run, and how often."""
@@ -139,10 +177,13 @@ class World:
             (apps.close, 2 * has("short sessions")),
             (apps.crash, 2 * has("crashes")),
             (apps.take_over, 2 * has("takeovers")),
+            (apps.steal, 3 * has("thieves")),
+            (apps.race, 3 * has("takeover races")),
             (self._cut, 5 * has("cuts")),
             (self._hold, 4 * has("silence")),
             (self._reach, 4 * has("unreachable")),
             (self._jump, 2 * has("clock jumps")),
+            (self._turn, 3 * has("revolving doors")),
             (self._restart, 2 * has("restarts")),
             (self._move, 2 * has("moves")),
             (self._store_refuses, 4 * (stored and has("store refuses"))),
@@ -193,6 +234,13 @@ class World:
     def _reach(self) -> None:
         self.faults += 1
         self.pair.network.is_reachable = not self.pair.network.is_reachable
+
+    def _turn(self) -> None:
+        """All connections are cut, now and as soon as they are made; or no longer."""
+        self.faults += 1
+        self.doors = not self.doors
+        for application in self.applications.all if self.doors else ():
+            self.pair.cut(application.peer)
 
     def _jump(self) -> None:
         """The machine was suspended: all deadlines come late, at once."""
@@ -258,6 +306,7 @@ class World:
         self.meddling.share = 0.0
         self.pair.network.weather = CALM
         self.pair.network.is_reachable = True
+        self.doors = False
         if self.store is not None:
             self.store.refusals.clear()
         others = self._choose_others()
@@ -271,6 +320,7 @@ class World:
             self.pair.run(0.5)
             self.applications.look_after()
             self._forget_drained()
+            self._check_middlebox()
             if self._take_all(others) or not self._is_quiet(others):
                 quiet_since = self.pair.clock.now
             elif self.pair.clock.now >= quiet_since + QUIET:
@@ -278,6 +328,17 @@ class World:
         for application in others:
             self.applications.kill(application)
         self.checker.finish()
+        check_at_rest(self.pair)
+
+    def _leave(self) -> None:
+        """Everybody goes; after the lease nothing is left of them."""
+        for application in list(self.applications.all):
+            self.applications.kill(application)
+        for reader in self.readers:
+            self.pair.hub.unsubscribe(reader, now=self.pair.clock.now)
+        self.pair.run(self.swarm.hub_config().lease + self.swarm.hub_config().connect_timeout + 1)
+        for host in self.pair.hosts:
+            check_left(host.hub)
 
     def _choose_others(self) -> list[Application]:
         """Those that share a session with another one, and one that hangs for ever."""

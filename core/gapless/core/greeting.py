@@ -1,8 +1,8 @@
 """Greeting: a server's link before its verdict — bounded, timed, and nothing more.
 
 Until a link is attached to a session it may show one `hello` of at most 8 KiB and, behind it,
-subscribes: 64 KiB together. They wait here; no other frame is understood yet (P7: nothing of a
-session can be touched before the verdict).
+subscribes: 64 KiB together. They wait here; no other frame but `close` is understood yet (P7:
+nothing of a session can be touched before the verdict).
 """
 
 from random import Random
@@ -12,7 +12,7 @@ from .budget import Shed
 from .closing import Code, Ending
 from .config import Config
 from .events import CloseLink, Command
-from .frames import VERSION, Frame, Hello, Ping, Subscribe, Unsubscribe
+from .frames import VERSION, Close, Frame, Hello, Ping, Subscribe, Unsubscribe
 from .link import Link
 from .timers import Timers
 from .violation import Violation
@@ -135,6 +135,12 @@ class Reception:
         """Take a frame; returns the greeting if it wants a verdict now."""
         greeting = self._greetings.get(link)
         if greeting is None:
+            return None
+        if isinstance(frame, Close):
+            # It left before the verdict, as it may: nobody is to blame.
+            self.release(greeting)
+            greeting.link.end()
+            self._commands.append(CloseLink(link, Ending(frame.code, frame.reason)))
             return None
         self._grow(size + GREETING_BYTES, now)
         try:

@@ -202,6 +202,8 @@ class ServerSession(Session):
             self._hub.channels.abandon(intake)
             self._books.close(intake)
         self._intakes.clear()
+        # Its private channel goes with it, and will not be opened any more.
+        self._hub.readership.take_parked(self.id)
         self._let_go(now)
 
     # for Session

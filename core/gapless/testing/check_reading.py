@@ -11,10 +11,19 @@ from gapless.core.subscription import Subscription
 from .logs import Logs
 from .promise import hold
 
+_LEGITIMATE = frozenset({"too large", "skipped", "shed"})
+"""Losses that no pin prevents."""
+
+FOR_EVER = 1_000_000.0
+"""Seconds of patience that no test lives to see the end of."""
+
 
 @dataclass(slots=True)
 class Reading:
-    """What one application has taken of one channel, and where its answers let it begin."""
+    """What one application has taken of one channel, and where its answers let it begin.
+
+    Behind `pinned_after` its `session` has held everything for it, with patience `FOR_EVER`.
+    """
 
     name: str
     position: Position | None
@@ -22,6 +31,8 @@ class Reading:
     resets: set[Position] = field(default_factory=set[Position])
     messages: int = 0
     lost: int = 0
+    session: str | None = None
+    pinned_after: Position | None = None
 
 
 class ReadingCheck:
@@ -49,15 +60,42 @@ class ReadingCheck:
         subscription = self._current.get((peer, channel))
         return None if subscription is None else self._readings[subscription]
 
-    def answered(self, peer: str, asked: Subscribe, answer: Subscribed) -> None:
-        """A server has answered a `subscribe`."""
+    def answered(
+        self, peer: str, session: str | None, asked: Subscribe, answer: Subscribed
+    ) -> None:
+        """A server has answered a `subscribe`, for a session."""
         subscription = self._current.get((peer, asked.channel))
         if subscription is None or isinstance(answer.outcome, Denied):
             return
-        reading = self._readings[subscription]
+        reading, start = self._readings[subscription], Position(answer.epoch, answer.next_seq - 1)
         is_reset = isinstance(answer.outcome, StartedOver)
         starts = reading.resets if is_reset else reading.starts
-        starts.add(Position(answer.epoch, answer.next_seq - 1))
+        starts.add(start)
+        self._note_pin(peer, session, asked, answer, reading)
+
+    def _note_pin(
+        self,
+        peer: str,
+        session: str | None,
+        asked: Subscribe,
+        answer: Subscribed,
+        reading: Reading,
+    ) -> None:
+        """From its first pin on, nothing is lost while the session stands."""
+        for (other, channel), subscription in self._current.items():
+            if other != peer and channel == asked.channel:
+                rival = self._readings[subscription]
+                if rival.session == session:
+                    # Two processes with one session have one pin: the faster one moves it.
+                    rival.pinned_after = None
+                    rival.session = "shared"
+        patience = 0.0 if answer.pin is None else answer.pin.patience_ms / 1000
+        if patience < FOR_EVER or reading.session == "shared":
+            reading.pinned_after = None
+        elif session != reading.session or reading.pinned_after is None:
+            reading.pinned_after = Position(answer.epoch, answer.next_seq - 1)
+        if reading.session != "shared":
+            reading.session = session
 
     def take(self, reader: Subscription | LocalReader, event: ChannelEvent) -> None:
         """Judge what an application has taken."""
@@ -101,6 +139,9 @@ class ReadingCheck:
         self._follow(reading, lost.epoch, lost.first, what)
         hold(lost.last >= lost.first, "P2", f"{reading.name}: {what}")
         hold(lost.channel not in self._lossless, "I3", f"{reading.name}: {what}")
+        held = reading.pinned_after
+        if held is not None and held.epoch == lost.epoch and lost.reason not in _LEGITIMATE:
+            hold(lost.first <= held.seq, "I3", f"{reading.name}: {what}, held since {held}")
         reading.position = Position(lost.epoch, lost.last)
         reading.lost += lost.last - lost.first + 1
 

@@ -10,7 +10,12 @@ over the wires, and raises `BrokenPromise`, an `AssertionError`, in the step tha
 
 - P1, P2, I1-I3, I15: what is taken is next, and what was appended; or lost or reset, said once;
 - P3, I8: inboxes, outboxes and histories stay within their bounds at every step;
-- P5, I4: acks are monotone and never above what was accepted or taken; credit is respected;
+- P5, I4: acks are monotone, never above what was accepted or taken, and come in time;
+- rule 3, I17: credit is respected, and never more or less than the window says;
+- I3: nothing is lost that a pin holds for ever;
+- I13, I14: only the newest link speaks for a session, resumed by its own tokens and principal;
+- I16, I19: pings count what was sent; silence ends a link, a probe comes before the verdict;
+- I18: waits between tries are at most the cap, and not too short;
 - P6: every publish ends once, what is accepted is applied, and nothing is applied twice;
 - I12, I20: no deadline in the past, and nothing at all after `Closed`;
 - I22: what is counted agrees with what was seen.
@@ -19,6 +24,8 @@ over the wires, and raises `BrokenPromise`, an `AssertionError`, in the step tha
 from collections.abc import Iterable
 
 from gapless.core.client import ClientSession
+from gapless.core.closing import Ending
+from gapless.core.config import Config
 from gapless.core.credit import MESSAGE_CHARGE
 from gapless.core.events import (
     ChannelEvent,
@@ -28,14 +35,19 @@ from gapless.core.events import (
     Settled,
 )
 from gapless.core.frames import Frame, Welcome
+from gapless.core.hub import Hub
 from gapless.core.local import LocalReader
 from gapless.core.outbox import BATCH_BYTES, BATCH_MESSAGES
 from gapless.core.position import ME
 from gapless.core.subscription import Phase, Subscription
+from gapless.transports.endpoint import Endpoint
 
+from .check_dialing import DialCheck
+from .check_links import LinkCheck
 from .check_publishing import PublishingCheck
 from .check_reading import ReadingCheck
 from .check_wire import WireCheck
+from .host import Host
 from .logs import Logs
 from .network import Line
 from .observer import Observer
@@ -52,15 +64,28 @@ class Checker(Observer):
     Args:
         pair: which.
         lossless: channels of which nothing may be lost or reset (I3): pinned ones whose patience
-            can't run out, on servers that remember.
+            can't run out, on servers that remember. Where a pin says that it waits for
+            `FOR_EVER`, this is asserted without being said, for as long as the pin stands.
+        meddled: something between the ends repeats frames, which TCP never does: a receiver may
+            count more than was sent.
     """
 
-    def __init__(self, pair: Pair, *, lossless: Iterable[str] = ()) -> None:
+    def __init__(self, pair: Pair, *, lossless: Iterable[str] = (), meddled: bool = False) -> None:
         self._pair = pair
         self._publishing = PublishingCheck()
         self._logs = Logs(pair.hosts, self._publishing.append)
         self._reading = ReadingCheck(self._logs, frozenset(lossless))
-        self._wire = WireCheck(self._logs, self._reading, self._publishing)
+        self._links = LinkCheck(lambda: pair.verify, self._is_alive)
+        self._wire = WireCheck(
+            pair,
+            self._logs,
+            self._reading,
+            self._publishing,
+            session_of=self._links.session_of,
+            meddled=meddled,
+        )
+        self._dials = DialCheck()
+        self._due: dict[str, float | None] = {}
         self._closed: set[Peer] = set()
         self._taken: dict[Peer, int] = {}
         self._unsubscribed: set[Subscription] = set()
@@ -73,11 +98,28 @@ class Checker(Observer):
         self._logs.look()
         if isinstance(frame, Welcome):
             self._logs.names[frame.session] = None
+        self._links.frame(line, to_client, frame, now=self._now)
+        self._dials.frame(line, to_client, frame, now=self._now)
         self._wire.frame(line, to_client, frame)
+
+    def on_dial(self, peer: Peer, link: int) -> None:
+        """Judge when a client dials."""
+        self._dials.dial(peer, link, now=self._now)
+
+    def on_link_over(self, peer: Peer, link: int, ending: Ending) -> None:
+        """A client's link has ended."""
+        self._dials.over(peer, link, ending, now=self._now)
+
+    def on_closed(self, line: Line, by_client: bool, ending: Ending) -> None:
+        """Judge why an end gives a line up."""
+        config = self._config_of(line, by_client)
+        if config is not None:
+            self._links.closed(line, by_client, ending, config, now=self._now)
 
     def on_lost(self, line: Line, lost: list[tuple[bool, Frame]]) -> None:
         """Forget a connection."""
         self._wire.forget(line)
+        self._links.forget(line)
 
     def on_subscribed(self, peer: Peer, subscription: Subscription) -> None:
         """Follow a new reader."""
@@ -98,6 +140,8 @@ class Checker(Observer):
         if peer is not None and isinstance(event, Message):
             self._taken[peer] = self._taken.get(peer, 0) + 1
         self._reading.take(reader, event)
+        if peer is not None:
+            self._wire.taken(peer, event.channel, reader.position, now=self._now)
 
     def on_published(
         self, peer: Peer | None, channel: str, payloads: list[bytes], number: int | None
@@ -127,9 +171,15 @@ class Checker(Observer):
         """Judge the state all are in."""
         self._logs.look()
         self._check_histories()
+        late = {name for name, end in self._names().items() if self._is_late(name, end)}
         for peer in self._pair.peers:
             self._check_bounds(peer.name, peer.session)
             self._check_terminal(peer)
+            self._dials.step(peer, is_late=peer.name in late)
+            self._wire.step(peer, now=self._now, late=peer.name in late)
+            for line in peer.lines.values():
+                self._check_silence(peer, line, late)
+        self._due = {name: end.next_deadline() for name, end in self._names().items()}
 
     # what a test asks
 
@@ -146,11 +196,54 @@ class Checker(Observer):
         self._publishing.finish()
         for peer in self._pair.peers:
             self._check_counts(peer)
+            self._wire.at_rest(peer)
             for subscription in peer.session.subscriptions:
                 if subscription.phase is not Phase.ENDED:
                     self._check_caught_up(peer, subscription)
 
     # internals
+
+    @property
+    def _now(self) -> float:
+        return self._pair.clock.now
+
+    def _names(self) -> dict[str, Endpoint[ClientSession] | Endpoint[Hub]]:
+        """All ends by their names."""
+        ends: dict[str, Endpoint[ClientSession] | Endpoint[Hub]] = {}
+        ends |= {peer.name: peer.endpoint for peer in self._pair.peers}
+        return ends | {host.name: host.endpoint for host in self._pair.hosts}
+
+    def _is_late(self, name: str, end: Endpoint[ClientSession] | Endpoint[Hub]) -> bool:
+        """Whether an end's driver has slept through a deadline."""
+        deadlines = self._due.get(name), end.next_deadline()
+        return any(due is not None and due < self._now for due in deadlines)
+
+    def _host_of(self, line: Line) -> Host | None:
+        hosts = self._pair.hosts
+        return next((host for host in hosts if host.lines.get(line.server_link) is line), None)
+
+    def _config_of(self, line: Line, by_client: bool) -> Config | None:
+        if by_client:
+            peers = self._pair.peers
+            found = next((peer for peer in peers if line in peer.lines.values()), None)
+            return None if found is None else found.session.config
+        host = self._host_of(line)
+        return None if host is None else host.hub.config
+
+    def _is_alive(self, line: Line, session: str) -> bool:
+        host = self._host_of(line)
+        return host is not None and session in host.hub.sessions
+
+    def _check_silence(self, peer: Peer, line: Line, late: set[str]) -> None:
+        now = self._now
+        self._links.carries(line, peer.session.link)
+        if peer.session.link == line.client_link:
+            config = peer.session.config
+            self._links.hear(line, True, config, now=now, late=peer.name in late)
+        host = self._host_of(line)
+        if host is not None and self._links.session_of(line) and not line.closed_by_server:
+            config = host.hub.config
+            self._links.hear(line, False, config, now=now, late=host.name in late)
 
     def _check_histories(self) -> None:
         for channel in self._logs.channels():

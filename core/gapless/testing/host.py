@@ -7,6 +7,7 @@ from gapless.core.events import Append, ReadHistory
 from gapless.core.hub import Hub
 from gapless.core.store import Appended, AppendRefused, HistoryRead
 from gapless.transports.endpoint import Endpoint
+from gapless.transports.memory import MemoryWire
 from gapless.transports.wire import Wire
 
 from .network import Line
@@ -50,3 +51,8 @@ class Host:
         link = self.endpoint.accept_link(now=now)
         self.wires[link] = self._new_wires.take()
         return link
+
+
+def server_wire(now: float) -> Wire:
+    """Make a memory wire of a server."""
+    return MemoryWire(from_client=True)

@@ -32,6 +32,15 @@ class Observer:
     def on_line(self, line: Line) -> None:
         """A connection was made."""
 
+    def on_dial(self, peer: "Peer", link: int) -> None:
+        """A client has asked for a connection."""
+
+    def on_link_over(self, peer: "Peer", link: int, ending: Ending) -> None:
+        """A client's link has ended or never began, as the client has it."""
+
+    def on_closed(self, line: Line, by_client: bool, ending: Ending) -> None:
+        """An end has closed its socket, and why."""
+
     def on_lost(self, line: Line, lost: list[tuple[bool, Frame]]) -> None:
         """A connection is gone, and with it these frames: (to the client, the frame)."""
 

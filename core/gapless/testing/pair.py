@@ -36,14 +36,13 @@ from gapless.core.news import Ticket
 from gapless.core.position import Since
 from gapless.core.store import HistoryRead
 from gapless.transports.endpoint import Endpoint
-from gapless.transports.memory import MemoryWire
 from gapless.transports.wire import Wire
 
 from .clock import Clock
-from .host import Host, Store
+from .host import Host, Store, server_wire
 from .network import CALM, Line, Network, Pipe, Weather
 from .observer import Observer, TracedWire
-from .peer import Peer
+from .peer import Peer, client_wire
 from .promise import hold
 from .transcript import Transcript
 
@@ -97,8 +96,8 @@ class Pair:
         self._verdict_delay = verdict_delay
         self._store = store
         self._store_delay = store_delay
-        self._new_client_wire = new_client_wire or _client_wire
-        self._new_server_wire = new_server_wire or _server_wire
+        self._new_client_wire = new_client_wire or client_wire
+        self._new_server_wire = new_server_wire or server_wire
         self._dials: list[tuple[float, Peer, int]] = []
         self._answers: list[tuple[float, Host, Append | ReadHistory | Authorize]] = []
         self._blocked: dict[tuple[AnyEndpoint, int], None] = {}
@@ -352,9 +351,12 @@ class Pair:
             busy = True
             if isinstance(command, OpenLink):
                 self._dials.append((now + self.rng.uniform(0.0005, 0.001), peer, command.link))
+                for observer in self.observers:
+                    observer.on_dial(peer, command.link)
             elif isinstance(command, CloseLink):
                 # What it has written still arrives, then the end.
-                _hang_up(peer.lines.get(command.link), by_client=True)
+                self._hang_up(peer.lines.get(command.link), command.ending, by_client=True)
+                self._tell_over(peer, command.link, command.ending)
         for link in self._writable(peer.endpoint):
             line = peer.lines.get(link)
             pipe = None if line is None else line.to_server
@@ -375,7 +377,7 @@ class Pair:
         while (command := host.endpoint.poll_command(now=now)) is not None:
             busy = True
             if isinstance(command, CloseLink):
-                _hang_up(host.lines.get(command.link), by_client=False)
+                self._hang_up(host.lines.get(command.link), command.ending, by_client=False)
             elif isinstance(command, Append | ReadHistory) and self._store is not None:
                 self._answers.append((now + self.rng.uniform(*self._store_delay), host, command))
             elif isinstance(command, Authorize) and self.verify and self._verdict_delay:
@@ -424,6 +426,7 @@ class Pair:
             self.note(f"{peer.name} can't connect")
             refused = Ending(Code.LOST, "connection refused")
             peer.endpoint.handle_link_lost(link, refused, now=now)
+            self._tell_over(peer, link, refused)
             return
         host = self.hosts[-1]
         server_link = host.accept(now=now)
@@ -462,15 +465,22 @@ class Pair:
         # Who closed its socket hears no more of it.
         if tell_client and not line.closed_by_client:
             peer.endpoint.handle_link_lost(line.client_link, ending, now=now)
+            self._tell_over(peer, line.client_link, ending)
         if tell_server and host is not None and not line.closed_by_server:
             host.endpoint.handle_link_lost(line.server_link, ending, now=now)
 
+    def _tell_over(self, peer: Peer, link: int, ending: Ending) -> None:
+        for observer in self.observers:
+            observer.on_link_over(peer, link, ending)
 
-def _hang_up(line: Line | None, *, by_client: bool) -> None:
-    if line is not None:
+    def _hang_up(self, line: Line | None, ending: Ending, *, by_client: bool) -> None:
+        if line is None:
+            return
         line.is_cut = True
         line.closed_by_client |= by_client
         line.closed_by_server |= not by_client
+        for observer in self.observers:
+            observer.on_closed(line, by_client, ending)
 
 
 def _let_pass(endpoint: AnyEndpoint, now: float) -> None:
@@ -481,11 +491,3 @@ def _let_pass(endpoint: AnyEndpoint, now: float) -> None:
     deadline = endpoint.next_deadline()
     late = f"a deadline {deadline} in the past at {now}, after its timeout was handled"
     hold(deadline is None or deadline >= now, "I12", late)
-
-
-def _client_wire(now: float) -> Wire:
-    return MemoryWire()
-
-
-def _server_wire(now: float) -> Wire:
-    return MemoryWire(from_client=True)

@@ -11,6 +11,7 @@ from gapless.core.events import ChannelEvent, SessionEvent, Settled
 from gapless.core.position import Since
 from gapless.core.subscription import Subscription
 from gapless.transports.endpoint import Endpoint
+from gapless.transports.memory import MemoryWire
 from gapless.transports.wire import Wire
 
 from .clock import Clock
@@ -133,3 +134,8 @@ class Peer:
     def _note(self, text: str) -> None:
         for observer in self._observers:
             observer.on_note(text)
+
+
+def client_wire(now: float) -> Wire:
+    """Make a memory wire of a client."""
+    return MemoryWire()
