@@ -7,13 +7,14 @@ import gc
 from collections import Counter
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 
-from gapless.core.channel import Channel, Pin
+from gapless.core.channel import Channel
 from gapless.core.client import ClientSession
 from gapless.core.greeting import Greeting
 from gapless.core.hub import Hub
 from gapless.core.intake import Intake
 from gapless.core.link import Link
 from gapless.core.outbox import Outbox
+from gapless.core.pins import Pin
 from gapless.core.reader import Reader
 from gapless.core.server import ServerSession
 from gapless.core.subscription import Subscription
@@ -86,5 +87,5 @@ class Pins(Observer):
 
 
 def _pins(channel: Channel) -> list[Pin]:
-    pins: dict[object, Pin] = vars(channel)["_pins"]
-    return list(pins.values())
+    pins = [one for one in gc.get_referents(channel.pins) if isinstance(one, dict)]
+    return [pin for one in pins for pin in one.values() if isinstance(pin, Pin)]

@@ -9,6 +9,9 @@ import heapq
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
+SMALL = 32
+"""Entries of a heap that is swept at once."""
+
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -32,8 +35,8 @@ class Timers(Generic[Key]):
     def set(self, key: Key, deadline: float | None) -> None:
         """Arm a key, or disarm it with None. An earlier entry is kept and fires early."""
         if deadline is None:
-            self._armed.pop(key, None)
-            self._trim()
+            if self._armed.pop(key, None) is not None:
+                self._tidy()
             return
         armed = self._armed.get(key)
         if armed is None or deadline < armed:
@@ -51,12 +54,19 @@ class Timers(Generic[Key]):
             if self._armed.get(key) == deadline:
                 del self._armed[key]
                 due.append(key)
-        self._trim()
+        self._tidy()
         return due
 
-    def _trim(self) -> None:
-        """Drop the earliest entries whose keys are disarmed: nothing fires for them."""
+    def _tidy(self) -> None:
+        """Drop the earliest entries that nothing fires for; in a small heap, all such.
+
+        So a session, which has few timers, keeps none of what is over.
+        """
         heap, armed = self._heap, self._armed
+        if len(heap) <= SMALL:
+            if len(heap) != len(armed):
+                self._sweep()
+            return
         while heap and armed.get(heap[0][2]) != heap[0][0]:
             heapq.heappop(heap)
 
