@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from gapless.core.local import LocalReader
-from gapless.testing import CALM, Checker, Pair
+from gapless.testing import CALM, Checker, Faults, Middlebox, Pair
 from gapless.transports import WebSocketClient, WebSocketServer, default_codecs
 from gapless.transports.memory import MemoryWire
 from gapless.transports.wire import Wire
 from tests.core.list_store import ListStore
 
 from .applications import CHANNELS, Application, Applications
-from .middlebox import MeddledWire, Meddling
 from .peace import Peace
 from .sometimes import Sometimes
 from .swarm import PICKY, Swarm
@@ -61,7 +60,7 @@ class World:
     def __init__(self, seed: int, *, record: bool = False) -> None:
         self.swarm = swarm = Swarm.draw(seed)
         self.dice = Random(f"world {seed}")
-        self.meddling = Meddling(0.05 if swarm.has("middlebox") else 0.0)
+        self.middlebox = Middlebox(self.dice, 0.05 if swarm.has("middlebox") else 0.0)
         self.store = ListStore() if swarm.has("store") else None
         self.pair = Pair(
             seed=seed,
@@ -74,6 +73,7 @@ class World:
             store=self.store,
             record=record,
         )
+        self.trouble = Faults(self.pair, self.dice)
         self.checker = Checker(self.pair)
         self.sometimes = Sometimes(self.pair)
         self.pair.observers.append(self.sometimes)
@@ -100,7 +100,7 @@ class World:
         if self.swarm.mode == "liveness":
             self._come_to_rest()
         hours = (self.pair.clock.now - began) / 3600
-        faults = self.faults + self.meddling.count
+        faults = self.faults + self.middlebox.count
         return Report(
             self.swarm.seed, hours, self.sometimes.messages, faults, self.sometimes.counts
         )
@@ -120,9 +120,7 @@ class World:
         return self._meddled(wire)
 
     def _meddled(self, wire: Wire) -> Wire:
-        if not self.swarm.has("middlebox"):
-            return wire
-        return MeddledWire(wire, self.dice, self.meddling)
+        return self.middlebox.wrap(wire) if self.swarm.has("middlebox") else wire
 
     def _habits(self) -> tuple[list[Callable[[], None]], list[int]]:
         """All that can happen in this run, and how often."""
@@ -177,27 +175,21 @@ class World:
         self.faults += 1
         application = self._anyone()
         if application is not None:
-            if self.dice.random() < 0.5:
-                self.pair.cut(application.peer)
-            else:
-                size, to_client = self.dice.randrange(300), self.dice.random() < 0.5
-                self.pair.cut_after(size, to_client=to_client, peer=application.peer)
+            self.trouble.cut(application.peer)
 
     def _hold(self) -> None:
         self.faults += 1
         application = self._anyone()
         if application is not None:
-            is_held, to_client = self.dice.random() < 0.5, self.dice.random() < 0.5
-            self.pair.hold(is_held, to_client=to_client, peer=application.peer)
+            self.trouble.silence(application.peer)
 
     def _reach(self) -> None:
         self.faults += 1
-        self.pair.network.is_reachable = not self.pair.network.is_reachable
+        self.trouble.toggle_reachable()
 
     def _jump(self) -> None:
-        """The machine was suspended: all deadlines come late, at once."""
         self.faults += 1
-        self.pair.clock.advance(self.dice.choice([3.0, 40.0, 5000.0]))
+        self.trouble.jump()
 
     def _restart(self) -> None:
         self.faults += 1
@@ -255,7 +247,7 @@ class World:
 
     def _come_to_rest(self) -> None:
         """The faults stop for the core; it must come to rest. The others go on failing."""
-        self.meddling.share = 0.0
+        self.middlebox.share = 0.0
         self.pair.network.weather = CALM
         self.pair.network.is_reachable = True
         if self.store is not None:

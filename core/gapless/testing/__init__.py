@@ -2,27 +2,34 @@
 
 from .checker import BrokenPromise, Checker
 from .clock import Clock
+from .faults import Faults
 from .host import Host, Store
+from .middlebox import Middlebox
 from .network import CALM, STORM, Line, Network, Pipe, Weather
 from .observer import Observer
 from .pair import Pair
 from .peer import Peer
+from .swarm import FLAGS, Swarm
 from .transcript import Transcript
 
 __all__ = [
     "CALM",
+    "FLAGS",
     "STORM",
     "BrokenPromise",
     "Checker",
     "Clock",
+    "Faults",
     "Host",
     "Line",
+    "Middlebox",
     "Network",
     "Observer",
     "Pair",
     "Peer",
     "Pipe",
     "Store",
+    "Swarm",
     "Transcript",
     "Weather",
 ]
