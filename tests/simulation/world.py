@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from gapless.core.local import LocalReader
-from gapless.testing import CALM, Checker, Faults, Middlebox, Pair
+from gapless.testing import CALM, Checker, Faults, Middlebox, Pair, Recorder
 from gapless.transports import WebSocketClient, WebSocketServer, default_codecs
 from gapless.transports.memory import MemoryWire
 from gapless.transports.wire import Wire
@@ -55,9 +55,17 @@ class World:
 
     Args:
         seed: of everything.
+        record: whether `pair.transcript` tells the story.
+        new_recorder: makes the recorder of what each machine is given; see `Pair`.
     """
 
-    def __init__(self, seed: int, *, record: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        record: bool = False,
+        new_recorder: Callable[[str], Recorder] | None = None,
+    ) -> None:
         self.swarm = swarm = Swarm.draw(seed)
         self.dice = Random(f"world {seed}")
         self.middlebox = Middlebox(self.dice, 0.05 if swarm.has("middlebox") else 0.0)
@@ -72,6 +80,7 @@ class World:
             new_server_wire=self._server_wire,
             store=self.store,
             record=record,
+            new_recorder=new_recorder,
         )
         self.trouble = Faults(self.pair, self.dice)
         self.checker = Checker(self.pair)

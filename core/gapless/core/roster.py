@@ -5,7 +5,6 @@ and unknown, expired and wrong tokens get the same answer, a new session (I14). 
 a session, so one that is older than the present one is turned away (I13).
 """
 
-import hashlib
 from collections.abc import Callable
 
 from .authorize import Grant
@@ -13,7 +12,7 @@ from .closing import Code, Ending
 from .config import Config
 from .frames import Hello, Welcome
 from .server import ServerSession
-from .tokens import Tokens
+from .tokens import Tokens, session_name
 
 
 class Roster:
@@ -90,6 +89,6 @@ class Roster:
         self.sessions.pop(session.id, None)
 
     def _add(self, grant: Grant) -> ServerSession:
-        number = "@" + hashlib.sha256(self._new_token().encode()).hexdigest()[:22]
+        number = session_name(self._new_token())
         session = self.sessions[number] = self._new_session(number, grant)
         return session

@@ -9,18 +9,22 @@ from .network import CALM, STORM, Line, Network, Pipe, Weather
 from .observer import Observer
 from .pair import Pair
 from .peer import Peer
+from .recorder import LOG_VERSION, Recorder
+from .replayer import InvalidLog, Replay, replay
 from .swarm import FLAGS, Swarm
 from .transcript import Transcript
 
 __all__ = [
     "CALM",
     "FLAGS",
+    "LOG_VERSION",
     "STORM",
     "BrokenPromise",
     "Checker",
     "Clock",
     "Faults",
     "Host",
+    "InvalidLog",
     "Line",
     "Middlebox",
     "Network",
@@ -28,8 +32,11 @@ __all__ = [
     "Pair",
     "Peer",
     "Pipe",
+    "Recorder",
+    "Replay",
     "Store",
     "Swarm",
     "Transcript",
     "Weather",
+    "replay",
 ]
