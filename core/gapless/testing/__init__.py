@@ -11,6 +11,7 @@ from .pair import Pair
 from .peer import Peer
 from .recorder import LOG_VERSION, Recorder
 from .replayer import InvalidLog, Replay, replay
+from .seeds import SeedFailed, try_seeds
 from .swarm import FLAGS, Swarm
 from .transcript import Transcript
 
@@ -34,9 +35,11 @@ __all__ = [
     "Pipe",
     "Recorder",
     "Replay",
+    "SeedFailed",
     "Store",
     "Swarm",
     "Transcript",
     "Weather",
     "replay",
+    "try_seeds",
 ]

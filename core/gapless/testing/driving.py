@@ -65,6 +65,7 @@ class Driving:
         self._dials: list[tuple[float, Peer, int]] = []
         self._answers: list[tuple[float, Host, Append | ReadHistory | Authorize]] = []
         self._blocked: dict[tuple[AnyEndpoint, int], None] = {}
+        self._applications: list[Callable[[], bool]] = []
 
     def note(self, text: str) -> None:
         """Put a remark into the transcript."""
@@ -174,8 +175,8 @@ class Driving:
                 busy |= self._pump_client(peer)
             for host in self.hosts:
                 busy |= self._pump_server(host)
-            for peer in list(self.peers):
-                busy |= peer.serve_applications()
+            for serve in [*self._applications, *(peer.serve_applications for peer in self.peers)]:
+                busy |= serve()
             if not busy:
                 break
         else:

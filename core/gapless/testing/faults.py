@@ -15,6 +15,8 @@ JUMPS = (3.0, 40.0, 5000.0)
 class Faults:
     """Makes things go wrong, and right again in the end.
 
+    Example::
+
         swarm = Swarm.draw(seed)
         pair = Pair(seed=seed, weather=swarm.weather())
         faults = Faults(pair, Random(seed), swarm)

@@ -124,6 +124,33 @@ class Pair(Driving):
                 observer.on_taken(None, reader, event)
         return event
 
+    def follow(
+        self,
+        channel: str,
+        handle: Callable[[ChannelEvent], object],
+        since: Since = "earliest",
+    ) -> None:
+        """Read a channel as the server's application does that waits for its messages.
+
+        While the pair runs, every message and marker is taken as soon as it is there, and given to
+        `handle`, which may publish in turn. A server that restarts begins to read anew.
+        """
+        readers: dict[Hub, LocalReader] = {}
+
+        def hand_over() -> bool:
+            reader = readers.get(self.hub)
+            if reader is None:
+                reader = self.subscribe(channel, since)
+                if reader is None:
+                    return False
+                readers[self.hub] = reader
+            event = self.take(reader)
+            if event is not None:
+                handle(event)
+            return event is not None
+
+        self._applications.append(hand_over)
+
     # clients and servers
 
     def add_client(
