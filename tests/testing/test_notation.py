@@ -12,13 +12,13 @@ from gapless.core.authorize import Grant
 from gapless.core.closing import Code, Ending
 from gapless.core.config import Config
 from gapless.core.events import Append, LinkDown, Message, Settled
-from gapless.core.frames import Ack, Data, Frame
+from gapless.core.frames import Ack, Data, Frame, Hello
 from gapless.core.position import Position
 from gapless.core.store import HistoryRead
 from gapless.core.subscription import Subscription
 from gapless.testing import Pair
 from gapless.testing.notation import CantRead, Notation
-from gapless.testing.redaction import Json
+from gapless.testing.redaction import Json, Redaction
 from tests.transports.strategies import any_frame
 
 
@@ -139,6 +139,24 @@ def test_what_is_not_ours_is_written_as_unknown_and_can_not_be_read() -> None:
 def test_what_was_never_written_can_not_be_read(written: Json) -> None:
     with pytest.raises(CantRead):
         Notation().read(written)
+
+
+def test_what_is_private_goes_by_the_name_of_its_field_or_argument() -> None:
+    notation = Notation(Redaction(channels=True))
+    hello = Hello(1, "token-12", None, 100)
+
+    written = notation.write(hello)
+    assert written == {
+        "is": "Hello",
+        "version": 1,
+        "token": {"~secret": [1, 8]},
+        "credentials": None,
+        "max_message": 100,
+    }
+    assert notation.write("orders", "channel") == {"~name": [1, 6]}
+    assert notation.write("token-12 is old", "reason") == "00000001 is old"
+    assert notation.write("latest", "since") == "latest"
+    assert notation.write([b"one"], "payloads") == [{"~text": 3}]
 
 
 def test_what_stands_for_something_is_read_as_the_stand_in() -> None:

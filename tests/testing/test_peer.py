@@ -2,11 +2,11 @@
 
 import pytest
 
+from gapless.core.config import Config
 from gapless.core.errors import InvalidState
 from gapless.core.events import CaughtUp, ChannelEvent, LinkUp, Message, Reset, Settled
 from gapless.core.subscription import Phase
 from gapless.testing import Checker, Pair
-from tests.core.list_store import ListStore
 
 
 def texts(events: list[ChannelEvent]) -> list[str]:
@@ -77,32 +77,6 @@ def test_a_long_backlog_is_handed_over_in_turns() -> None:
     assert len(texts(first)) == 2000
 
 
-def test_the_servers_application_follows_across_a_restart() -> None:
-    pair = Pair()
-    events: list[ChannelEvent] = []
-    pair.follow("a", events.append)
-    pair.publish("a", "before")
-    pair.run(0.1)
-    pair.restart_server()
-    pair.publish("a", "after")
-    pair.run(0.1)
-
-    assert texts(events) == ["before", "after"]
-
-
-def test_the_servers_application_waits_for_a_store_that_opens_the_channel() -> None:
-    pair = Pair(store=ListStore(), store_delay=(0.5, 0.5))
-    events: list[ChannelEvent] = []
-    pair.follow("a", events.append)
-    pair.run(0.1)
-    assert events == []
-    pair.run(1.0)
-    pair.publish("a", "m1")
-    pair.run(3.0)
-
-    assert texts(events) == ["m1"]
-
-
 def test_who_follows_is_told_of_a_reset_and_goes_on() -> None:
     pair = Pair()
     events: list[ChannelEvent] = []
@@ -149,3 +123,21 @@ def test_a_peer_is_known_by_its_name_and_told_what_happens_to_its_session() -> N
     assert "-- C2 is told Closed" not in pair.transcript
     assert [type(event).__name__ for event in peer.events()] == ["Closed"]
     assert "-- C2 is told Closed" in pair.transcript
+
+
+def test_what_an_application_does_by_hand_is_seen_by_the_observers() -> None:
+    pair = Pair(record=True, client_config=Config(history_messages=1))
+    reader = pair.peer.subscribe("a", "earliest")
+    pair.peer.start()
+    assert pair.peer.publish("a", "m1") == 1
+    assert pair.peer.publish("a", "m2") is None
+    pair.settle()
+    taken = pair.peer.take_all(reader, at_most=1) + pair.peer.take_all(reader)
+    pair.peer.unsubscribe(reader)
+
+    assert texts(taken) == ["m1"]
+    story = pair.transcript
+    assert '-- C1 publishes to a: "m1" as its 1' in story
+    assert not [line for line in story if '"m2"' in line]
+    assert '-- C1 takes a 1 "m1"' in story
+    assert story[-1] == "-- C1 unsubscribes from a"

@@ -63,6 +63,7 @@ def test_a_call_is_a_line_with_its_time_its_arguments_and_its_result() -> None:
     session.publish("a", b"hello", text=True, now=7.5)
     reader = session.subscribe("b", now=8)
     session.next_message(reader, now=8.25)
+    session.poll_command()
 
     assert lines(log)[1:] == [
         {
@@ -74,6 +75,7 @@ def test_a_call_is_a_line_with_its_time_its_arguments_and_its_result() -> None:
         },
         {"do": "subscribe", "at": 8, "with": ["b"], "out": {"reader": 1}},
         {"do": "next_message", "at": 8.25, "with": [{"reader": 1}]},
+        {"do": "poll_command"},
     ]
 
 

@@ -14,10 +14,12 @@ from gapless.testing import Pair, replay
 from gapless.testing.redaction import (
     Redaction,
     expanded,
+    read_halves,
     redacted_payload,
     stand_in_payload,
     stand_in_text,
     write_bytes,
+    write_text,
 )
 
 from .stories import Recording, storm
@@ -163,6 +165,15 @@ def test_a_secret_that_a_peer_says_in_its_reasons_is_in_no_log() -> None:
     assert "is nobody" in "\n".join(log)
     assert "geheim" not in "\n".join(log)
     assert replay(log).difference is None
+
+
+def test_a_name_with_half_characters_can_be_written_and_read() -> None:
+    """No wire could carry it, but an application may try."""
+    written = write_text("half \ud800")
+
+    assert isinstance(written, dict)
+    assert read_halves(str(written["halves"])) == "half \ud800"
+    assert write_text("whole ß") == "whole ß"
 
 
 def test_what_is_not_replaced_is_expanded_to_itself() -> None:

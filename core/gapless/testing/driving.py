@@ -177,6 +177,9 @@ class Driving:
                 busy |= self._pump_server(host)
             for serve in [*self._applications, *(peer.serve_applications for peer in self.peers)]:
                 busy |= serve()
+            for host in self.hosts:
+                # Reading may ask the store.
+                busy |= self._carry_out(host)
             if not busy:
                 break
         else:
@@ -191,6 +194,7 @@ class Driving:
             if isinstance(command, OpenLink):
                 self._dials.append((now + self.rng.uniform(0.0005, 0.001), peer, command.link))
             elif isinstance(command, CloseLink):
+                self._dials = [dial for dial in self._dials if dial[1:] != (peer, command.link)]
                 # What it has written still arrives, then the end.
                 _hang_up(peer.lines.get(command.link), by_client=True)
         for link in self._writable(peer.endpoint):
