@@ -10,7 +10,8 @@ from typing import Literal
 
 from gapless.core.config import KIB, Config
 from gapless.core.credit import MESSAGE_CHARGE
-from gapless.testing import CALM, Weather
+from gapless.testing import FLAGS, Weather
+from gapless.testing import Swarm as NetworkSwarm
 from gapless.testing.check_reading import FOR_EVER
 
 Mode = Literal["safety", "liveness"]
@@ -158,17 +159,8 @@ class Swarm:
 
     def weather(self) -> Weather:
         """The network while it is bad."""
-        weather = CALM
-        if self.has("small chunks"):
-            size = 1500 if self.has("crowded memory") else 30
-            weather = replace(weather, chunk=size, buffer=100 * size, latency=(0.0, 0.001))
-        if self.has("stalls"):
-            weather = replace(weather, latency=(0.001, 0.3), stalls=0.02, stall=3.0)
-        if self.has("cuts"):
-            weather = replace(weather, cuts=0.004 if self.has("small chunks") else 0.02)
-        if self.has("refused connections"):
-            weather = replace(weather, refusals=0.3)
-        return weather
+        chunk = 1500 if self.has("crowded memory") else 30
+        return NetworkSwarm(self.seed, self.features.intersection(FLAGS)).weather(chunk=chunk)
 
     def _patience(self) -> float:
         if self.has("short patience"):

@@ -13,7 +13,7 @@ from random import Random
 
 from gapless.core.authorize import Grant
 from gapless.core.local import LocalReader
-from gapless.testing import CALM, Checker, Line, Observer, Pair
+from gapless.testing import CALM, Checker, Faults, Line, Observer, Pair, Recorder
 from gapless.transports import WebSocketClient, WebSocketServer, default_codecs
 from gapless.transports.memory import MemoryWire
 from gapless.transports.wire import Wire
@@ -66,9 +66,17 @@ class World(Observer):
 
     Args:
         seed: of everything.
+        record: whether `pair.transcript` tells the story.
+        new_recorder: makes the recorder of what each machine is given; see `Pair`.
     """
 
-    def __init__(self, seed: int, *, record: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        record: bool = False,
+        new_recorder: Callable[[str], Recorder] | None = None,
+    ) -> None:
         self.swarm = swarm = Swarm.draw(seed)
         self.dice = Random(f"world {seed}")
         self.meddling = Meddling(0.05 if swarm.has("middlebox") else 0.0)
@@ -85,7 +93,9 @@ class World(Observer):
             store=self.store,
             store_delay=(0.0005, 2.0) if swarm.has("slow store") else (0.0005, 0.001),
             record=record,
+            new_recorder=new_recorder,
         )
+        self.trouble = Faults(self.pair, self.dice)
         self.checker = Checker(self.pair, meddled=swarm.has("middlebox"))
         self.sometimes = Sometimes(self.pair)
         self.pair.observers.append(self.sometimes)
@@ -218,22 +228,17 @@ class World(Observer):
         self.faults += 1
         application = self._anyone()
         if application is not None:
-            if self.dice.random() < 0.5:
-                self.pair.cut(application.peer)
-            else:
-                size, to_client = self.dice.randrange(300), self.dice.random() < 0.5
-                self.pair.cut_after(size, to_client=to_client, peer=application.peer)
+            self.trouble.cut(application.peer)
 
     def _hold(self) -> None:
         self.faults += 1
         application = self._anyone()
         if application is not None:
-            is_held, to_client = self.dice.random() < 0.5, self.dice.random() < 0.5
-            self.pair.hold(is_held, to_client=to_client, peer=application.peer)
+            self.trouble.silence(application.peer)
 
     def _reach(self) -> None:
         self.faults += 1
-        self.pair.network.is_reachable = not self.pair.network.is_reachable
+        self.trouble.toggle_reachable()
 
     def _turn(self) -> None:
         """All connections are cut, now and as soon as they are made; or no longer."""
@@ -243,9 +248,8 @@ class World(Observer):
             self.pair.cut(application.peer)
 
     def _jump(self) -> None:
-        """The machine was suspended: all deadlines come late, at once."""
         self.faults += 1
-        self.pair.clock.advance(self.dice.choice([3.0, 40.0, 5000.0]))
+        self.trouble.jump()
 
     def _restart(self) -> None:
         self.faults += 1

@@ -2,6 +2,9 @@
 
 from gapless.testing import Pair
 from gapless.testing.logs import Logs
+from tests.core.list_store import ListStore
+
+from .plants import caught
 
 
 class Kept:
@@ -77,3 +80,53 @@ def test_channels_without_a_name_are_not_looked_at() -> None:
 
     assert kept.told == []
     assert kept.logs.channels() == []
+
+
+def over_a_store() -> tuple[Pair, ListStore, Logs, list[bytes]]:
+    """A pair whose channel a is kept in a store, its logs, and what they were told."""
+    store = ListStore()
+    pair = Pair(store=store)
+    told: list[bytes] = []
+    logs = Logs(pair.hosts, lambda channel, payload, publisher: told.append(payload))
+    logs.names["a"] = None
+    pair.follow("a", lambda event: None)
+    pair.run(0.1)
+    pair.publish("a", "m1")
+    pair.run(0.1)
+    logs.look()
+    return pair, store, logs, told
+
+
+def test_what_a_restarted_server_reads_from_its_store_was_told_before() -> None:
+    pair, _, logs, told = over_a_store()
+    pair.restart_server()
+    pair.run(0.1)
+    logs.look()
+
+    assert told == [b"m1"]
+
+
+def test_i15_a_number_with_two_contents_breaks_a_promise() -> None:
+    kept = Kept()
+    epoch, _ = kept.publish("m1")
+    kept.logs.contents[epoch] = {1: b"m1"}
+    kept.logs.look()
+    assert kept.told == []
+
+    kept.publish("m2")
+    kept.logs.contents[epoch][2] = b"other"
+    with caught("I15", f"a {epoch}:2 has two contents"):
+        kept.logs.look()
+
+
+def test_a_channel_that_begins_anew_is_read_from_the_start() -> None:
+    """A store that was set back, and says so while the hub has the channel open."""
+    pair, store, logs, told = over_a_store()
+    store.fall_back("a", 1)
+    store.logs["a"].epoch = "restored"
+    for text in ("m2", "m3"):
+        pair.publish("a", text)
+        pair.run(0.5)
+        logs.look()
+
+    assert told == [b"m1", b"m2", b"m3"]

@@ -8,7 +8,15 @@ import pytest
 from gapless.core.authorize import Grant, allow_anyone_unpinned
 from gapless.core.config import KIB, Config
 from gapless.core.errors import InvalidState
-from gapless.core.events import Append, Authorize, LinkDown, LinkUp, Message, ReadHistory
+from gapless.core.events import (
+    Append,
+    Authorize,
+    ChannelEvent,
+    LinkDown,
+    LinkUp,
+    Message,
+    ReadHistory,
+)
 from gapless.core.position import Position
 from gapless.core.subscription import Subscription
 from gapless.testing import CALM, STORM, Host, Line, Observer, Pair, Peer
@@ -386,3 +394,38 @@ def test_commands_that_a_driver_would_carry_out_are_carried_out_for_a_store_only
 
     assert not any(isinstance(command, Append | ReadHistory) for command in pair.commands)
     assert isinstance(pair.hosts[0], Host)
+
+
+def test_the_servers_application_follows_across_a_restart() -> None:
+    pair = Pair()
+    events: list[ChannelEvent] = []
+    pair.follow("a", events.append)
+    pair.publish("a", "before")
+    pair.run(0.1)
+    pair.restart_server()
+    pair.publish("a", "after")
+    pair.run(0.1)
+
+    assert [event.text for event in events if isinstance(event, Message)] == ["before", "after"]
+
+
+def test_the_servers_application_waits_for_a_store_that_opens_the_channel() -> None:
+    pair = Pair(store=ListStore(), store_delay=(0.5, 0.5))
+    events: list[ChannelEvent] = []
+    pair.follow("a", events.append)
+    pair.run(0.1)
+    assert events == []
+    pair.run(1.0)
+    pair.publish("a", "m1")
+    pair.run(3.0)
+
+    assert [event.text for event in events if isinstance(event, Message)] == ["m1"]
+
+
+def test_the_transcript_tells_what_the_servers_application_takes() -> None:
+    pair = Pair(record=True)
+    pair.follow("a", lambda event: None)
+    pair.publish("a", "m1")
+    pair.run(0.1)
+
+    assert '-- S takes a 1 "m1"' in pair.transcript

@@ -6,7 +6,6 @@ older link never fences a younger one (rule 8, I13). What the server itself publ
 through the same channels as everybody's.
 """
 
-import hashlib
 from collections.abc import Callable
 from random import Random
 
@@ -34,6 +33,7 @@ from .roster import Roster
 from .server import SESSION_BYTES, ServerSession
 from .store import Appended, AppendRefused, HistoryRead
 from .timers import Timers
+from .tokens import epoch_name
 from .watch import Watch
 
 
@@ -422,7 +422,7 @@ class Hub:
 
     def new_epoch(self) -> str:
         """Make the name of an epoch: 16 hex digits."""
-        return hashlib.sha256(self._new_token().encode()).hexdigest()[:16]
+        return epoch_name(self._new_token())
 
     def read_answered(self, reader: Reader | LocalReader) -> None:
         """The store has answered what was asked for one of the server's own readers."""

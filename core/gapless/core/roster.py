@@ -5,7 +5,6 @@ and unknown, expired and wrong tokens get the same answer, a new session (I14). 
 a session, so one that is older than the present one is turned away (I13).
 """
 
-import hashlib
 from collections.abc import Callable
 
 from .authorize import Grant
@@ -13,7 +12,7 @@ from .closing import Code, Ending
 from .config import Config
 from .frames import Hello, Welcome
 from .server import ServerSession
-from .tokens import Tokens
+from .tokens import Tokens, session_name
 
 
 class Roster:
@@ -103,7 +102,7 @@ class Roster:
     def _add(self, grant: Grant, now: float) -> ServerSession | None:
         if len(self.sessions) >= self._config.max_sessions:
             return None
-        number = "@" + hashlib.sha256(self._new_token().encode()).hexdigest()[:22]
+        number = session_name(self._new_token())
         session = self._new_session(number, grant, now)
         if session is not None:
             self.sessions[number] = session

@@ -63,5 +63,15 @@ class Tokens(Generic[Owner]):
             self._owners.pop(digest, None)
 
 
+def epoch_name(token: str) -> str:
+    """Make the public name of an epoch of a secret: 16 hex digits."""
+    return hashlib.sha256(token.encode()).hexdigest()[:16]
+
+
+def session_name(token: str) -> str:
+    """Make the public id of a session of a secret: an @ and 22 hex digits."""
+    return "@" + hashlib.sha256(token.encode()).hexdigest()[:22]
+
+
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -96,8 +96,17 @@ class PublishingCheck:
 
 
 def _later(publishing: Publishing, payload: bytes) -> int | None:
-    """The number of the next message with that payload behind the last one applied."""
-    try:
-        return publishing.payloads.index(payload, publishing.applied_through) + 1
-    except ValueError:
-        return None
+    """The number of the next message with that payload behind the last one applied.
+
+    Of several alike it is taken to be the first that hasn't ended: one that is unknown seldom comes
+    after all.
+    """
+    number, ended = publishing.applied_through, None
+    while True:
+        try:
+            number = publishing.payloads.index(payload, number) + 1
+        except ValueError:
+            return ended
+        if number not in publishing.outcomes:
+            return number
+        ended = ended or number

@@ -33,15 +33,22 @@ class Host:
         name: how transcripts call it: `S`.
         hub: its hub.
         new_wire: makes the wire of a link.
+        new_endpoint: makes its endpoint; a recorder's own, where the hub is recorded.
     """
 
-    def __init__(self, name: str, hub: Hub, new_wire: Callable[[float], Wire]) -> None:
+    def __init__(
+        self,
+        name: str,
+        hub: Hub,
+        new_wire: Callable[[float], Wire],
+        new_endpoint: Callable[[Hub, Callable[[float], Wire]], Endpoint[Hub]] = Endpoint,
+    ) -> None:
         self.name = name
         self.hub = hub
         self.lines: dict[int, Line] = {}
         self.wires: dict[int, TracedWire] = {}
         self._new_wires = TracedWires(new_wire)
-        self.endpoint = Endpoint(hub, self._new_wires)
+        self.endpoint = new_endpoint(hub, self._new_wires)
 
     def __repr__(self) -> str:
         return f"<{self.name}>"

@@ -18,6 +18,11 @@ from .clock import Clock
 from .network import Line
 from .observer import Observer, TracedWire, TracedWires
 
+AT_ONCE = 1000
+"""Messages an application is given before the others have their turn."""
+
+NewEndpoint = Callable[[ClientSession, Callable[[float], Wire]], Endpoint[ClientSession]]
+
 
 class Peer:
     """A client.
@@ -28,6 +33,7 @@ class Peer:
         new_wire: makes the wire of a link.
         clock: the pair's.
         observers: who is told; the pair's own list.
+        new_endpoint: makes its endpoint; a recorder's own, where the session is recorded.
     """
 
     def __init__(
@@ -38,15 +44,17 @@ class Peer:
         *,
         clock: Clock,
         observers: list[Observer],
+        new_endpoint: NewEndpoint = Endpoint,
     ) -> None:
         self.name = name
         self.session = session
         self.lines: dict[int, Line] = {}
         self.wires: dict[int, TracedWire] = {}
         self._new_wires = TracedWires(new_wire)
-        self.endpoint = Endpoint(session, self._new_wires)
+        self.endpoint = new_endpoint(session, self._new_wires)
         self._clock = clock
         self._observers = observers
+        self._applications: list[Callable[[], bool]] = []
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -92,6 +100,44 @@ class Peer:
             events.append(event)
         return events
 
+    def follow(
+        self,
+        channel: str,
+        handle: Callable[[ChannelEvent], object],
+        since: Since = "latest",
+    ) -> Subscription:
+        """Read a channel as an application does that waits for its messages.
+
+        While the pair runs, every message and marker is taken as soon as it is there, and given to
+        `handle`, as `async for event in messages.events()` would. It may publish in turn.
+        """
+        subscription = self.subscribe(channel, since)
+
+        def hand_over() -> bool:
+            for number in range(AT_ONCE):
+                event = self.take(subscription)
+                if event is None:
+                    return number > 0
+                handle(event)
+            return True
+
+        self._applications.append(hand_over)
+        return subscription
+
+    def follow_settled(self, channel: str, handle: Callable[[Settled], object]) -> None:
+        """Give what becomes of messages published to a channel to `handle`, as soon as it is known.
+
+        The same message isn't told by `settled` as well.
+        """
+
+        def hand_over() -> bool:
+            told = self.settled(channel)
+            for settled in told:
+                handle(settled)
+            return bool(told)
+
+        self._applications.append(hand_over)
+
     def publish(self, channel: str, payload: bytes | str) -> int | None:
         """Publish; returns the message's number, or None: there is no room now."""
         data = payload.encode() if isinstance(payload, str) else payload
@@ -122,6 +168,13 @@ class Peer:
         self.lines[line.client_link] = line
         self.endpoint.open_link(line.client_link, now=self._clock.now)
         self.wires[line.client_link] = self._new_wires.take()
+
+    def serve_applications(self) -> bool:
+        """Give those who follow something what there is; False: nothing."""
+        busy = False
+        for hand_over in self._applications:
+            busy |= hand_over()
+        return busy
 
     # internals
 

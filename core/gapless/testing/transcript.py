@@ -11,6 +11,8 @@ are cut short; `C1.2` is the second link of client 1. A line that begins with `-
 did: applications, servers and the network.
 """
 
+from typing import assert_never
+
 from gapless.core.events import CaughtUp, ChannelEvent, Lost, Message, Reset, SessionEvent, Settled
 from gapless.core.frames import Data, Frame
 from gapless.core.local import LocalReader
@@ -68,6 +70,8 @@ class Transcript(Observer):
                 what = f"reset {event.reason} to {event.position}"
             case CaughtUp():
                 what = f"caught up at {event.position}"
+            case _:
+                assert_never(event)
         self.on_note(f"{_name(peer)} takes {event.channel} {what}")
 
     def on_settled(self, peer: Peer, settled: Settled) -> None:

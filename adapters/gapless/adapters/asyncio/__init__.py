@@ -13,6 +13,7 @@ import ssl as tls
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from random import Random
+from typing import TYPE_CHECKING
 
 from gapless.adapters.dialing import check_dialing, is_loopback, parse_url, tls_context
 from gapless.adapters.errors import (
@@ -66,6 +67,9 @@ from gapless.transports.wire import Wire
 from .server import Server, ServerPublisher, ServerSubscription
 from .session import Publisher, Session, Subscription
 
+if TYPE_CHECKING:
+    from gapless.testing import Recorder
+
 __all__ = [
     "Busy",
     "CaughtUp",
@@ -118,6 +122,7 @@ async def connect(
     wait: float = 0.0,
     ssl: tls.SSLContext | None = None,
     resume: str | None = None,
+    recorder: "Recorder | None" = None,
 ) -> AsyncGenerator[Session, None]:
     """Connect, and stay connected until the block is left.
 
@@ -132,6 +137,7 @@ async def connect(
         wait: seconds to keep trying for the first connection; 0: one try. Later ones go on.
         ssl: TLS settings for `wss://`; default: the platform's, which verify the certificate.
         resume: `session_token` of a session that was suspended or cut off, to carry it on.
+        recorder: writes down what the session is given, so that it can be replayed.
 
     Raises:
         ConnectError: no connection came about; it says why and what to do.
@@ -148,7 +154,8 @@ async def connect(
         return WebSocketClient(host, target, codecs, now=now, limits=limits)
 
     new_wire(0.0)  # a host or a path that can't stand in a request is refused here and now
-    core = ClientSession(settings, rng=Random(), credentials=token, token=resume, wait=wait)
+    new_session = ClientSession if recorder is None else recorder.client
+    core = new_session(settings, rng=Random(), credentials=token, token=resume, wait=wait)
     session = Session(core, address, new_wire, tls_context(address, ssl))
     try:
         refused = await session.open()
@@ -170,6 +177,7 @@ async def serve(
     token: str | None = None,
     ssl: tls.SSLContext | None = None,
     origins: str | Iterable[str] = (),
+    recorder: "Recorder | None" = None,
 ) -> AsyncGenerator[Server, None]:
     """Serve until the block is left; then every client gets what it lacks, and is sent away.
 
@@ -183,6 +191,7 @@ async def serve(
         token: what clients must show; None: everybody may connect.
         ssl: TLS settings with a certificate, for `wss://`.
         origins: web origins whose pages may connect, such as "https://example.com".
+        recorder: writes down what the server is given, so that it can be replayed.
 
     Raises:
         OSError: the address can't be listened on.
@@ -201,7 +210,8 @@ async def serve(
         verify = shared_token(token)
     else:
         verify = allow_anyone if is_loopback(host) else allow_anyone_unpinned
-    hub = Hub(settings, rng=Random(), new_token=_new_token, verify=verify)
+    new_hub = Hub if recorder is None else recorder.hub
+    hub = new_hub(settings, rng=Random(), new_token=_new_token, verify=verify)
     server = Server(hub, new_wire)
     try:
         await server.open(host, port, ssl)

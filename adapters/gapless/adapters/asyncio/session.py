@@ -193,7 +193,7 @@ class Session:
         self.waiting.wake(CHANGE)
 
     def _settle(self, outbox: Outbox) -> None:
-        while (settled := outbox.next_settled()) is not None:
+        while (settled := self.core.next_settled(outbox.channel)) is not None:
             if settled.outcome != "accepted" and self._is_leaving:
                 self._unsettled.append(settled)
             receipts, tallies = self.ledger.settle(settled)
