@@ -51,7 +51,7 @@ def test_p2_what_it_swallows_is_noticed_and_read_all_the_same() -> None:
     for seed in range(6):
         box = Middlebox(Random(seed), share=0.2)
         pair = meddled_with(box, seed)
-        checker = Checker(pair)
+        checker = Checker(pair, meddled=True)
         reader = pair.peer.subscribe("a", "earliest")
         pair.peer.start()
         for number in range(40):

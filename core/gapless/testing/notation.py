@@ -19,6 +19,7 @@ from gapless.core.config import Config
 from gapless.core.events import ChannelEvent, Command, SessionEvent, Settled
 from gapless.core.frames import Frame, Outcome, PinTerms
 from gapless.core.local import LocalReader
+from gapless.core.monitor import Alert
 from gapless.core.news import Ticket
 from gapless.core.outbox import Outbox
 from gapless.core.position import Position
@@ -47,6 +48,7 @@ KINDS: dict[str, type[Any]] = {
         PinTerms,
         Settled,
         Ticket,
+        Alert,
         Ending,
         Grant,
         Appended,

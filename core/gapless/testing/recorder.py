@@ -42,6 +42,7 @@ Write = Callable[[str], None]
 MACHINE: dict[str, tuple[str, ...]] = {
     "handle_link_opened": ("link",),
     "receive_bytes": ("link",),
+    "hold_bytes": ("link", "size"),
     "receive_frame": ("link", "frame"),
     "handle_link_lost": ("link", "ending"),
     "handle_timeout": (),
@@ -49,6 +50,7 @@ MACHINE: dict[str, tuple[str, ...]] = {
     "next_writable": (),
     "next_frame": ("link",),
     "next_ready": (),
+    "next_alert": (),
     "subscribe": ("channel", "since"),
     "unsubscribe": ("reader",),
     "next_message": ("reader",),
