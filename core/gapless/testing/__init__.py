@@ -7,16 +7,19 @@ from .network import CALM, STORM, Line, Network, Pipe, Weather
 from .observer import Observer
 from .pair import Pair
 from .peer import Peer
+from .snapshots import LEFT_OUT, Names, digest, snapshot
 from .transcript import Transcript
 
 __all__ = [
     "CALM",
+    "LEFT_OUT",
     "STORM",
     "BrokenPromise",
     "Checker",
     "Clock",
     "Host",
     "Line",
+    "Names",
     "Network",
     "Observer",
     "Pair",
@@ -25,4 +28,6 @@ __all__ = [
     "Store",
     "Transcript",
     "Weather",
+    "digest",
+    "snapshot",
 ]
