@@ -167,7 +167,9 @@ class Judge:
             if settled.outcome == "accepted":
                 hold(is_applied, "P6", f"{number} is accepted, but not applied")
             elif settled.outcome == "unknown":
-                hold(not self.scenario.remembers, "P6", f"{number} is unknown, yet remembered")
+                words = f"{number} is unknown, yet remembered"
+                hold(not self.scenario.keeps_sessions, "P6", words)
+                hold(not (self.scenario.durable and is_applied), "P6", words)
             else:
                 hold(not is_applied, "P6", f"{number} is {settled.outcome}, but applied")
 

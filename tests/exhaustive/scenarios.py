@@ -41,14 +41,15 @@ class Scenario:
     half_open: bool = False
 
     @property
-    def remembers(self) -> bool:
-        """Whether the server always knows what it has accepted of a client: nothing is unknown."""
-        return (self.durable or not self.restarts) and not self.leases
+    def keeps_sessions(self) -> bool:
+        """Whether the server never forgets a session: then nothing is unknown (rule 7)."""
+        return not self.restarts and not self.leases
 
     @property
     def is_lossless(self) -> bool:
         """Whether nothing may be lost or reset (I3)."""
-        keeps = self.history >= self.reads or (self.patience or 0) >= PATIENT
+        is_pinned = (self.patience or 0) >= PATIENT and not self.leases
+        keeps = self.history >= self.reads or is_pinned
         return keeps and (self.durable or not self.restarts)
 
 

@@ -19,8 +19,8 @@ import pytest
 from gapless.core.history import History
 from gapless.core.position import Position
 from gapless.core.timers import Timers
-from gapless.testing import LEFT_OUT, Names, digest, snapshot
-from gapless.testing.snapshots import TIMES, Plain
+from gapless.testing import Names, digest, snapshot
+from gapless.testing.snapshots import LEFT_OUT, TIMES, Plain
 from tests.core.parts import counted
 from tests.exhaustive.copies import again, keep
 from tests.exhaustive.scenarios import PATIENT, Scenario

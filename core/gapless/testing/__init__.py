@@ -7,12 +7,11 @@ from .network import CALM, STORM, Line, Network, Pipe, Weather
 from .observer import Observer
 from .pair import Pair
 from .peer import Peer
-from .snapshots import LEFT_OUT, Names, digest, snapshot
+from .snapshots import Names, digest, snapshot
 from .transcript import Transcript
 
 __all__ = [
     "CALM",
-    "LEFT_OUT",
     "STORM",
     "BrokenPromise",
     "Checker",
