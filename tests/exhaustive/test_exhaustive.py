@@ -6,9 +6,10 @@ from gapless.core.frames import Ack, Data
 from gapless.testing import BrokenPromise
 
 from .copies import again, keep
+from .joints import Line
 from .scenarios import FULL, GATE, SMALL, Scenario
 from .search import Report, Search
-from .world import Line, World
+from .world import World
 
 WRITE = Scenario(name="write", writes=2)
 

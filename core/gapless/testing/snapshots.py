@@ -247,6 +247,8 @@ class _Tellers(dict[type, Teller]):
         if issubclass(kind, Enum):
             words = {id(member): str(member) for member in kind}
             return lambda walk, thing: words[id(thing)]
+        if hasattr(kind, "getstate"):
+            return _tell_random
         for general, teller in _GENERAL.items():
             if issubclass(kind, general):
                 return teller
@@ -350,7 +352,6 @@ _TELLERS: Mapping[type, Teller] = {
 
 _GENERAL: Mapping[type, Teller] = {
     type: _tell_callable,
-    Random: _tell_random,
     tuple: _Walk.several,
     deque: _Walk.several,
     dict: _Walk.table,
