@@ -138,7 +138,15 @@ class World:
 
     def actions(self) -> list[str]:
         """Name all that can happen next."""
-        return [*self._applications(), *self._network(), *self._faults()]
+        choices = [*self._applications(), *self._network()]
+        if (
+            not choices
+            and not self.is_settled()
+            and self._due(self.hub.config.lease + SOON) is not None
+        ):
+            # All there is to wait for is a lease.
+            choices = ["wait"]
+        return [*choices, *self._faults()]
 
     def do(self, action: str) -> None:
         """Let it happen.
@@ -263,14 +271,17 @@ class World:
 
     # time
 
-    def _due(self) -> float | None:
-        """When the next timer fires that may fire now."""
+    def _due(self, within: float = SOON) -> float | None:
+        """When the next timer fires, unless it is further away."""
         times = self.client.next_deadline(), self.hub.next_deadline()
         due = min((at for at in times if at is not None), default=None)
-        return due if due is not None and due < self.now + SOON else None
+        return due if due is not None and due < self.now + within else None
 
-    def _tick(self) -> None:
-        due = self._due()
+    def _wait(self) -> None:
+        self._tick(self.hub.config.lease + SOON)
+
+    def _tick(self, within: float = SOON) -> None:
+        due = self._due(within)
         assert due is not None
         self.now = max(self.now, due)
         for machine in (self.client, self.hub):
