@@ -5,6 +5,7 @@ import pytest
 from gapless.core.frames import Ack, Data
 from gapless.testing import BrokenPromise
 
+from .__main__ import main
 from .copies import again, keep
 from .joints import Line
 from .scenarios import FULL, GATE, SMALL, Scenario
@@ -111,3 +112,18 @@ def test_scenarios_have_names_of_their_own() -> None:
 
     assert len(names) == len({*names})
     assert {*SMALL, *GATE} <= {*FULL}
+
+
+def test_the_program_ends_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["write-repeat"]) == 0
+
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("1 scenarios, ")
+    assert last.endswith(" 0 broken")
+
+
+def test_the_program_tells_a_story(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["write-cut", "--story", "publish", "to-hub:1", "cut:1"]) == 0
+    assert "server says on 1: Welcome" in capsys.readouterr().out
+    assert main(["write-cut", "--story", "publish", "take"]) == 2
+    assert "take can't happen here" in capsys.readouterr().out

@@ -65,7 +65,7 @@ def layers(seeds: int) -> tuple[Layer, ...]:
         Layer("units", 400.0, _units, _FAILED, _PASSED),
         Layer("transcripts", 120.0, _tests("test_transcripts.py"), _FAILED, _PASSED),
         Layer("stateful", 200.0, _tests("test_machine.py"), _FAILED, _PASSED),
-        Layer("exhaustive", 400.0, _search, _BROKEN_SCENARIO, _UNBROKEN_SCENARIOS),
+        Layer("exhaustive", 900.0, _search, _BROKEN_SCENARIO, _UNBROKEN_SCENARIOS),
         Layer("simulator", 60.0 + 2.0 * seeds, simulation, _BROKEN, _UNBROKEN),
     )
 
@@ -125,7 +125,7 @@ def again(faults: list[str], folder: Path) -> list[str]:
     scenarios = [fault for fault in faults if re.fullmatch(r"(?:read|write|both)[a-z0-9-]*", fault)]
     if scenarios:
         alarm = watch(
-            (*EXHAUSTIVE, *scenarios), folder, 400.0, _BROKEN_SCENARIO, _UNBROKEN_SCENARIOS
+            (*EXHAUSTIVE, *scenarios), folder, 900.0, _BROKEN_SCENARIO, _UNBROKEN_SCENARIOS
         )
         alarms += [] if alarm is None else [alarm]
     for fault in faults:
