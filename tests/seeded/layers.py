@@ -12,9 +12,12 @@ from threading import Timer
 from .patches import Patch
 
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", "-p", "no:cacheprovider")
+EXHAUSTIVE = (sys.executable, "-m", "tests.exhaustive")
 SIMULATION = (sys.executable, "-m", "tests.simulation")
 _FAILED = re.compile(r"(?:FAILED|ERROR) (.+?)(?: - .*)?$")
 _PASSED = re.compile(r"\d+ passed")
+_BROKEN_SCENARIO = re.compile(r"broken: (\S+): ")
+_UNBROKEN_SCENARIOS = re.compile(r"scenarios, .*, 0 broken")
 _BROKEN = re.compile(r"(seed \d+): ")
 _NEVER = re.compile(r"(?!)")
 _UNBROKEN_SEED = re.compile(r"nothing broken")
@@ -62,6 +65,7 @@ def layers(seeds: int) -> tuple[Layer, ...]:
         Layer("units", 400.0, _units, _FAILED, _PASSED),
         Layer("transcripts", 120.0, _tests("test_transcripts.py"), _FAILED, _PASSED),
         Layer("stateful", 200.0, _tests("test_machine.py"), _FAILED, _PASSED),
+        Layer("exhaustive", 900.0, _search, _BROKEN_SCENARIO, _UNBROKEN_SCENARIOS),
         Layer("simulator", 60.0 + 8.0 * seeds, simulation, _BROKEN, _UNBROKEN),
     )
 
@@ -118,12 +122,23 @@ def again(faults: list[str], folder: Path) -> list[str]:
     if tests:
         alarm = watch((*PYTEST, *tests), folder, 400.0, _FAILED, _PASSED)
         alarms += [] if alarm is None else [alarm]
+    scenarios = [fault for fault in faults if re.fullmatch(r"(?:read|write|both)[a-z0-9-]*", fault)]
+    if scenarios:
+        alarm = watch(
+            (*EXHAUSTIVE, *scenarios), folder, 900.0, _BROKEN_SCENARIO, _UNBROKEN_SCENARIOS
+        )
+        alarms += [] if alarm is None else [alarm]
     for fault in faults:
         if fault.startswith("seed "):
             seed = (*SIMULATION, "--seed", fault.removeprefix("seed "))
             if watch(seed, folder, 60.0, _NEVER, _UNBROKEN_SEED) is not None:
                 alarms.append(fault)
     return alarms
+
+
+def _search(folder: Path, patch: Patch) -> tuple[str, ...]:
+    """What the gate searches."""
+    return EXHAUSTIVE
 
 
 def _tests(*names: str) -> Callable[[Path, Patch], tuple[str, ...]]:

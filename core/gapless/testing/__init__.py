@@ -12,6 +12,7 @@ from .peer import Peer
 from .recorder import LOG_VERSION, Recorder
 from .replayer import InvalidLog, Replay, replay
 from .seeds import SeedFailed, try_seeds
+from .snapshots import Names, digest, snapshot
 from .swarm import FLAGS, Swarm
 from .transcript import Transcript
 
@@ -28,6 +29,7 @@ __all__ = [
     "InvalidLog",
     "Line",
     "Middlebox",
+    "Names",
     "Network",
     "Observer",
     "Pair",
@@ -40,6 +42,8 @@ __all__ = [
     "Swarm",
     "Transcript",
     "Weather",
+    "digest",
     "replay",
+    "snapshot",
     "try_seeds",
 ]
