@@ -8,12 +8,13 @@ is woken when that may have changed: intakes are served here, local publishers a
 """
 
 from collections.abc import Callable, Mapping
+from itertools import count
 
 from .accounts import Accounts, Holding
 from .catalog import Catalog
 from .channel import CHANNEL_BYTES, Admission, Channel, batch_too_large
 from .config import Config
-from .errors import TooManyChannels
+from .errors import NoMemory, TooManyChannels
 from .events import Append, Command, ReadHistory
 from .history import ENTRY_BYTES
 from .inflight import Reading, Work
@@ -65,7 +66,7 @@ class Channels:
         self.catalog = Catalog(config, books)
         self._opening: dict[str, None] = {}
         self._opening_requests: dict[int, str] = {}
-        self._requests = 0
+        self._requests = count(1)
         self._work: dict[int, Work] = {}
         self._reads: dict[int, Reading] = {}
         self._asked: dict[int, tuple[Intake, str]] = {}
@@ -76,7 +77,7 @@ class Channels:
         self.news = News()
         self.waiting: dict[str, None] = {}
         self.homeless: dict[Intake, None] = {}
-        self.starved: dict[Channel, None] = {}
+        self.starved: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self.catalog)
@@ -100,10 +101,10 @@ class Channels:
         if len(self.catalog) + len(self._opening) >= self._config.max_hub_channels:
             raise TooManyChannels(f"the hub keeps {self._config.max_hub_channels} channels already")
         if not self._books.make_room(CHANNEL_BYTES, now=now):
-            raise TooManyChannels(f"there is no memory to open channel {name!r}")
+            raise NoMemory(f"there is no memory to open channel {name!r}")
         if not self._durable:
             return self.catalog.add(name, self._new_epoch(), now=now)
-        request = self._next_request()
+        request = next(self._requests)
         self._opening[name] = None
         self._opening_requests[request] = name
         self._commands.append(ReadHistory(request, name, None, 0, 0))
@@ -117,9 +118,7 @@ class Channels:
             del self._opening[name]
             requests = self._opening_requests.items()
             self._opening_requests = {key: of for key, of in requests if of != name}
-        if name in self.waiting:
-            del self.waiting[name]
-            self.news.settled[name] = None
+        self._tell_waiting(name)
 
     def forget_idle(self, channel: Channel) -> None:
         """Forget a channel that nobody would miss."""
@@ -162,8 +161,10 @@ class Channels:
             MessageTooLarge: the batch is larger than the channel's whole history.
             TooManyChannels: the hub keeps as many as it may.
         """
-        if channel is None:
-            channel = self.open(name, now=now)
+        try:
+            channel = channel or self.open(name, now=now)
+        except NoMemory:
+            self.starved[name] = None
         if channel is None or (self._busy and channel in self._busy):
             self.waiting[name] = None
             return None
@@ -260,9 +261,7 @@ class Channels:
                 has_room = self.serve(intake, now=now)
             elif intake.phase is IntakePhase.OFFERED:
                 self._prepare_answer(intake, channel)
-        if channel.name in self.waiting:
-            del self.waiting[channel.name]
-            self.news.settled[channel.name] = None
+        self._tell_waiting(channel.name)
 
     def note(self, intake: Intake) -> None:
         """An intake has changed: its session is to be told, and it may hold less."""
@@ -281,19 +280,18 @@ class Channels:
     def is_lapse_due(self, channel: Channel, *, now: float) -> bool:
         """Whether a pin that somebody waits for has lapsed, and nobody has looked since."""
         is_awaited = channel.name in self.waiting or self._intakes.get(channel.name)
-        if not is_awaited or channel in self._busy:
-            return False
-        at = channel.next_lapse()
+        at = channel.next_lapse() if is_awaited and channel not in self._busy else None
         return at is not None and at <= now
 
     def rehouse(self, *, now: float) -> None:
         """Serve those for whose channel there was no place, or no memory, if there is now."""
-        starved = list(self.starved)
-        homeless = list(self.homeless)
-        self.starved.clear()
-        self.homeless.clear()
-        for channel in starved:
-            self.wake(channel, now=now)
+        starved, self.starved = self.starved, {}
+        homeless, self.homeless = self.homeless, {}
+        for name in starved:
+            channel = self.named.get(name)
+            if channel is not None:
+                self.wake(channel, now=now)
+            self._tell_waiting(name)
         for intake in homeless:
             self.serve(intake, now=now)
 
@@ -313,7 +311,7 @@ class Channels:
         self, reader: Reader | LocalReader, after: int, asker: Asker, holding: Holding
     ) -> None:
         """Ask the store for what the history no longer holds: `asker` is told, `holding` holds."""
-        channel, request = reader.channel, self._next_request()
+        channel, request = reader.channel, next(self._requests)
         self._reads[request] = Reading(reader, asker, holding, after, channel.epoch, channel.head)
         command = ReadHistory(request, channel.name, after, BATCH_MESSAGES, BATCH_BYTES)
         self._commands.append(command)
@@ -387,11 +385,11 @@ class Channels:
         channel.in_use += 1
         has_room = self._books.make_room(more, now=now)
         channel.in_use -= 1
-        return has_room
+        return has_room and self.catalog.has(channel)
 
     def _starve(self, channel: Channel) -> Admission:
         """There is no memory: who may wait does, and is served when there is."""
-        self.starved[channel] = None
+        self.starved[channel.name] = None
         return Admission.REJECT if channel.settings.overflow == "reject" else Admission.WAIT
 
     def _grown(self, channel: Channel, size: int, count: int) -> None:
@@ -400,9 +398,11 @@ class Channels:
         self._books.stir(channel)
         self.news.moved[channel] = None
 
-    def _next_request(self) -> int:
-        self._requests += 1
-        return self._requests
+    def _tell_waiting(self, name: str) -> None:
+        """Let the server's own publishers try again."""
+        if name in self.waiting:
+            del self.waiting[name]
+            self.news.settled[name] = None
 
     def _append(
         self,
@@ -424,7 +424,7 @@ class Channels:
         channel.in_flight = size + ENTRY_BYTES * len(payloads)
         self._books.grow(channel.in_flight)
         self._books.stir(channel)
-        request = self._next_request()
+        request = next(self._requests)
         self._work[request] = Work(channel, payloads, text, owner, origin, channel.epoch)
         self._busy[channel] = request
         epoch, seq = channel.epoch, channel.head + 1
@@ -471,7 +471,7 @@ class Channels:
         self.news.touched[intake] = None
         if epoch is None:
             return
-        request = self._next_request()
+        request = next(self._requests)
         self._asked[request] = (intake, epoch)
         publisher = (intake.owner, epoch, 0)
         self._commands.append(Append(request, channel.name, channel.epoch, 0, [], False, publisher))

@@ -177,7 +177,8 @@ class Relief:
                 self._channels.note(holder)
         elif isinstance(holder, ServerSession):
             self._end_session(holder, now)
-        elif isinstance(holder, Pins):
+        else:
+            assert isinstance(holder, Pins)
             if holder.lapse_stalled(now=now):
                 self._channels.shed_pinned(holder)
             else:

@@ -237,6 +237,9 @@ class ServerSession(Session):
             self._receive_offer(frame, now)
         else:
             super()._receive_role_frame(link, frame, now)
+        # Making room has booked what was announced, and not yet what has come since.
+        self._books.stir(self)
+        self._books.grow(REQUEST_BYTES)
 
     def _receive_subscribe(self, frame: Subscribe, now: float) -> None:
         name = self.id if frame.channel == ME else frame.channel
