@@ -26,13 +26,15 @@ class TestKeeping:
         for first in range(1, KEPT + 2):
             batches.keep(batch(first), is_full=True)
         assert len(batches) == KEPT
-        assert batches.find(1, 99) is None and batches.find(2, 99) is not None
+        assert batches.find(1, 99) is None
+        assert batches.find(2, 99) is not None
 
     def test_one_that_starts_where_another_does_replaces_it(self) -> None:
         batches, longer = Batches(), batch(1, count=3)
         batches.keep(batch(1), is_full=False)
         batches.keep(longer, is_full=True)
-        assert len(batches) == 1 and batches.find(1, 99) is longer
+        assert len(batches) == 1
+        assert batches.find(1, 99) is longer
 
     def test_none_is_kept_once_they_are_shed(self) -> None:
         batches = Batches()

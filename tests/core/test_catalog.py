@@ -30,7 +30,8 @@ class TestChannels:
         before = catalog.add("news", "E1", now=0.0)
         catalog.forget("news")
         after = catalog.add("news", "E2", now=0.0)
-        assert not catalog.has(before) and catalog.has(after)
+        assert not catalog.has(before)
+        assert catalog.has(after)
         assert after.id != before.id, "I16: an id means one thing on a link"
 
     def test_p3_all_it_takes_is_counted_and_nothing_once_it_is_forgotten(self) -> None:
@@ -54,7 +55,8 @@ class TestSettings:
         mine, other = catalog.add("mine", "E1", now=0.0), catalog.add("other", "E2", now=0.0)
         assert (mine.settings.history_messages, mine.settings.patience) == (7, 5.0)
         assert other.settings.patience == other.pins.patience == 2.0
-        assert catalog.is_configured("mine") and not catalog.is_configured("other")
+        assert catalog.is_configured("mine")
+        assert not catalog.is_configured("other")
 
     def test_a_channel_that_is_open_takes_them_at_once(self) -> None:
         catalog, _ = a_catalog()

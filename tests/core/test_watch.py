@@ -23,7 +23,8 @@ class TestBeginning:
         watch.handle_errors(1, now=0.0)
         watch.handle_latency(1.0, now=0.0)
         watch.handle_timeout(now=1e9)
-        assert watch.next_deadline() is None and watch.next_alert() is None
+        assert watch.next_deadline() is None
+        assert watch.next_alert() is None
         metrics = watch.metrics(now=5.0)
         assert (metrics.received.messages, metrics.sent.messages, metrics.errors) == (0, 0, 0)
         assert metrics.gauges.bytes_held == 5, "how things stand is said all the same"
@@ -38,7 +39,8 @@ class TestBeginning:
         watch = a_watch()
         watch.start(now=0.0)
         watch.stop()
-        assert watch.next_deadline() is None and watch.next_alert() is None
+        assert watch.next_deadline() is None
+        assert watch.next_alert() is None
 
 
 class TestCounting:
@@ -55,7 +57,8 @@ class TestCounting:
         metrics = watch.metrics(now=2.0)
         assert (metrics.received.messages, metrics.received.bytes) == (3, 30)
         assert (metrics.sent.messages, metrics.sent.bytes) == (2, 20)
-        assert metrics.errors == 5 and metrics.error_rate == 0.5
+        assert metrics.errors == 5
+        assert metrics.error_rate == 0.5
         assert metrics.latency is not None
         assert (metrics.latency.count, metrics.latency.max) == (2, 0.5)
         assert watch.health(now=2.0) == metrics.health
@@ -69,7 +72,8 @@ class TestAlerts:
         assert watch.next_alert() is None
         watch.handle_timeout(now=10.0)
         alert = watch.next_alert()
-        assert alert is not None and (alert.kind, alert.status) == ("stale", "warning")
+        assert alert is not None
+        assert (alert.kind, alert.status) == ("stale", "warning")
         assert watch.next_deadline() == 20.0, "I12: not in the past"
 
     def test_one_who_is_idle_is_looked_at_until_its_alerts_are_cleared(self) -> None:
