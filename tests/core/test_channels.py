@@ -373,7 +373,7 @@ class TestEpochsThatWereLeft:
         reader.next_control(now=0.0)
         after = reader.next_read()
         assert after == 2
-        shelf.channels.read(reader, after, Waiting(), now=0.0)
+        shelf.channels.read(reader, after, Waiting(), shelf.channel())
         read = shelf.commands.pop(0)
         assert isinstance(read, ReadHistory)
         ticket = shelf.publish(b"m11")

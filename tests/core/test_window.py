@@ -5,7 +5,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapless.core.window import Slices, Window
+from gapless.core.window import Flow, Slices, Window
 
 from .footprint import footprint
 
@@ -151,3 +151,32 @@ def test_memory_is_fixed_whatever_is_counted_and_however_long() -> None:
         window.add(1 << 50, now=float(now))
     assert footprint(window) <= after_ten_minutes + 64 < 8_000
     assert window.recent(now=float(DAY - 1)) == 61 << 50
+
+
+class TestFlow:
+    def test_messages_and_bytes_are_counted_together(self) -> None:
+        flow = Flow(10.0, 10, now=0.0)
+        flow.add(3, 300, now=0.5)
+        flow.add(1, 50, now=0.9)
+        flow.add(4, 40, now=5.0)
+        assert flow.recent(now=10.5) == (8, 390)
+        assert flow.recent(now=11.0) == (4, 40), "the slice of the first is out"
+        assert (flow.messages, flow.bytes) == (8, 390)
+
+    def test_a_rate_is_over_the_time_they_were_counted_in(self) -> None:
+        flow = Flow(10.0, 10, now=0.0)
+        flow.add(6, 600, now=0.5)
+        assert flow.rates(now=0.5) == (6.0, 600.0), "a slice at least: no first moment is a peak"
+        assert flow.rates(now=3.0) == (2.0, 200.0)
+
+    @given(st.lists(st.tuples(times, st.integers(0, 9), st.integers(0, 99)), max_size=30))
+    def test_it_counts_as_two_windows_do(self, counts: list[tuple[float, int, int]]) -> None:
+        flow, messages, size = Flow(10.0, 10, now=0.0), a_window(), a_window()
+        now = 0.0
+        for at, count, more in counts:
+            now = max(now, at)
+            flow.add(count, more, now=now)
+            messages.add(count, now=now)
+            size.add(more, now=now)
+        assert flow.recent(now=now) == (messages.recent(now=now), size.recent(now=now))
+        assert flow.rates(now=now) == (messages.rate(now=now), size.rate(now=now))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from gapless.core.budget import MemoryReport
 from gapless.core.client import ClientSession, SessionStats
 from gapless.core.closing import Code, Ending
 from gapless.core.config import Config
@@ -270,19 +271,38 @@ def test_p3_a_history_above_its_bound() -> None:
         pair.run(0.1)
 
 
-def test_p3_a_session_above_its_memory_limit() -> None:
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [(60_000_001, "C1 holds 60000001 bytes, more than 60000000"), (1, "C1 says it holds 1 bytes")],
+)
+def test_p3_a_session_above_its_memory_limit_or_that_counts_otherwise(
+    held: int, words: str
+) -> None:
     class Session(ClientSession):
-        @property
-        def held_bytes(self) -> int:
-            return 60_000_001
+        def memory(self) -> MemoryReport:
+            return replace(super().memory(), held=held)
 
     pair = Pair(seed=1)
     peer = joined(pair, a_session(Session))
     Checker(pair)
     peer.start()
 
-    with caught("P3", "C1 holds 60000001 bytes"):
+    with caught("P3", words):
         pair.run(1.0)
+
+
+def test_p3_a_hub_that_holds_what_it_has_not_counted() -> None:
+    pair = Pair(seed=1)
+    Checker(pair)
+    pair.publish("a", "s1")
+    pair.run(0.1)
+    pair.hub.books.settle(now=pair.clock.now)
+    channel = pair.hub.channels.find("a")
+    assert channel is not None
+    channel.pin("nobody", 0, now=pair.clock.now)
+
+    with caught("P3", "S says it holds"):
+        pair.run(0.1)
 
 
 @pytest.mark.parametrize("excess", [0, 1])

@@ -31,6 +31,7 @@ class Publisher:
         channel = self.pair.hub.channels.open("b", now=self.pair.clock.now)
         assert channel is not None
         channel.append(list(payloads), False, session, now=self.pair.clock.now)
+        self.pair.hub.books.stir(channel)
         self.checker.on_step()
 
     def settle(self, first: int, last: int, outcome: SettledOutcome) -> None:

@@ -10,13 +10,15 @@ Invariants (P3):
   upper bound; what shrank is noted late, which is safe.
 - While that sum is within the slack, no threshold can have been crossed, and nobody need look:
   so the hot path is one addition and one comparison.
+- Who was named and could shed nothing is asked again once it has grown, or may let go (`renew`):
+  not at the next clean-up only, or the limit would not hold until then.
 - After `settle` all is booked exactly, and the slack reaches to the next threshold; above
   `cleanup`, where there is something to do all the time, to a sixteenth of it.
 
 Who is to go is the `MemoryBudget`'s to say, and shedding it the machine's.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import Protocol
 
@@ -44,14 +46,26 @@ class Accounts:
         slack: bytes that may be unbooked without a threshold having been crossed. Read only.
         stirred: holdings that may hold more or less than is booked for them. Who publishes adds
             to this and to `unbooked` without a call; all others `stir` and `grow`.
+        relieve: sheds until so many bytes more fit; False: it can't. The machine sets it.
     """
 
-    __slots__ = ("_budget", "_deadline", "_kinds", "slack", "stirred", "unbooked")
+    __slots__ = (
+        "_budget",
+        "_deadline",
+        "_kinds",
+        "_named",
+        "relieve",
+        "slack",
+        "stirred",
+        "unbooked",
+    )
 
     def __init__(self, config: Config) -> None:
         self._budget: MemoryBudget[Holding] = MemoryBudget(limits(config), now=float("-inf"))
         self._kinds: dict[Holding, Shed] = {}
         self.stirred: dict[Holding, None] = {}
+        self._named: dict[Holding, None] = {}
+        self.relieve: Callable[[int, float], bool] = lambda size, now: False
         self.unbooked = 0
         self.slack = self._room_to_look()
         self._deadline: float | None = None
@@ -131,11 +145,19 @@ class Accounts:
         if self._kinds.pop(holding, None) is not None:
             self._budget.forget(holding)
             self.stirred.pop(holding, None)
+            self._named.pop(holding, None)
 
     def move(self, holding: Holding, kind: Shed, *, now: float) -> None:
         """Make it one of another kind."""
+        self._named.pop(holding, None)
         self._budget.move(holding, kind, now=now)
         self._kinds[holding] = kind
+
+    def renew(self, holding: Holding, *, now: float) -> None:
+        """Note that it may be able to shed what it couldn't when it was named."""
+        if holding in self._named:
+            del self._named[holding]
+            self._budget.move(holding, self._kinds[holding], now=now)
 
     def touch(self, holding: Holding, *, now: float) -> None:
         """Note that it was used: the last of its kind to go. Of one not counted, nothing."""
@@ -162,8 +184,10 @@ class Accounts:
             more = holding.memory - budget.held_by(holding)
             if more > 0:
                 budget.charge(holding, more, now=now)
+                self.renew(holding, now=now)
             elif more < 0:
                 budget.release(holding, -more)
+                self._named.pop(holding, None)
         self.stirred.clear()
         self.unbooked = 0
         self.slack = self._room_to_look()
@@ -176,16 +200,24 @@ class Accounts:
         self.settle(now=now)
         return budget.has_room(size)
 
+    def make_room(self, size: int, *, now: float) -> bool:
+        """Shed until `size` bytes more keep the limit; False if they can't."""
+        return self.has_room(size, now=now) or self.relieve(size, now)
+
     def next_victim(self, wanted: int = 0, *, now: float) -> Victim[Holding] | None:
         """Take the next holding to shed, all booked; None: nothing is to go, or could."""
         self.settle(now=now)
-        return self._budget.next_victim(wanted)
+        victim = self._budget.next_victim(wanted)
+        if victim is not None:
+            self._named[victim.holder] = None
+        return victim
 
     def handle_timeout(self, *, now: float) -> bool:
         """Let time pass; True if a clean-up is due: then take `next_victim` until None."""
         if self._deadline is None or now < self._deadline:
             return False
         self._budget.handle_timeout(now=now)
+        self._named.clear()
         self._deadline = self._budget.next_deadline()
         return True
 

@@ -96,6 +96,7 @@ class Channel:
         self.pins = Pins(self.history, settings.patience)
         self.batches = Batches()
         self.in_flight = 0
+        self.in_use = 0
 
     @property
     def head(self) -> int:
@@ -112,7 +113,8 @@ class Channel:
     @property
     def is_idle(self) -> bool:
         """Whether nothing would be lost if the hub forgot the channel."""
-        return not len(self.pins) and not len(self.history) and not self.reader_count
+        is_used = len(self.pins) or len(self.history) or self.reader_count or self.in_use
+        return not is_used
 
     @property
     def memory(self) -> int:
@@ -178,6 +180,23 @@ class Channel:
                 history.drop_oldest()
         self._note_dropped(first)
         return Admission.ROOM
+
+    def admit_some(self, payloads: list[bytes], max_message: int, *, now: float) -> Admission:
+        """Make room for as many of the payloads as can be appended together; cut off the others."""
+        largest = min(max_message, self.settings.history_bytes)
+        for index, payload in enumerate(payloads):
+            if len(payload) > largest:
+                del payloads[max(index, 1) :]
+                break
+        if len(payloads[0]) > largest:
+            return Admission.TOO_LARGE
+        verdict = self.admit(sum(map(len, payloads)), len(payloads), now=now)
+        if verdict is Admission.REJECT:
+            fitting = self.fitting(payloads)
+            if fitting:
+                del payloads[fitting:]
+                verdict = Admission.ROOM
+        return verdict
 
     def fitting(self, payloads: list[bytes]) -> int:
         """How many of the payloads, from the first on, fit beside what is held."""

@@ -8,22 +8,24 @@ is woken when that may have changed: intakes are served here, local publishers a
 """
 
 from collections.abc import Callable, Mapping
+from itertools import count
 
-from .accounts import Accounts
+from .accounts import Accounts, Holding
 from .catalog import Catalog
-from .channel import Admission, Channel, batch_too_large
+from .channel import CHANNEL_BYTES, Admission, Channel, batch_too_large
 from .config import Config
-from .errors import TooManyChannels
+from .errors import NoMemory, TooManyChannels
 from .events import Append, Command, ReadHistory
 from .history import ENTRY_BYTES
 from .inflight import Reading, Work
-from .intake import Chunk, Intake, IntakePhase
+from .intake import Intake, IntakePhase
 from .local import LocalReader
 from .news import Asker, News, Ticket
 from .outbox import BATCH_BYTES, BATCH_MESSAGES
 from .pins import Pins
 from .position import Position
 from .reader import Reader
+from .receiver import MESSAGE_BYTES
 from .store import Appended, AppendRefused, HistoryRead
 
 
@@ -45,7 +47,6 @@ class Channels:
         waiting: channels for whose room the server's own publishers wait.
         homeless: intakes whose channel the hub has no place for; `rehouse` tries again.
         starved: channels for whose messages there is no memory; `rehouse` tries again.
-        make_room: asks that memory for so many bytes be freed; False: it can't. The hub sets it.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Channels:
         self.catalog = Catalog(config, books)
         self._opening: dict[str, None] = {}
         self._opening_requests: dict[int, str] = {}
-        self._requests = 0
+        self._requests = count(1)
         self._work: dict[int, Work] = {}
         self._reads: dict[int, Reading] = {}
         self._asked: dict[int, tuple[Intake, str]] = {}
@@ -76,8 +77,7 @@ class Channels:
         self.news = News()
         self.waiting: dict[str, None] = {}
         self.homeless: dict[Intake, None] = {}
-        self.starved: dict[Channel, None] = {}
-        self.make_room: Callable[[int, float], bool] = lambda size, now: True
+        self.starved: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self.catalog)
@@ -90,18 +90,21 @@ class Channels:
         """The channel; None while the store opens it: its name shows in `opened` then.
 
         Raises:
-            TooManyChannels: the hub keeps as many as it may.
+            TooManyChannels: the hub keeps as many as it may, or as there is memory for.
         """
         channel = self.named.get(name)
         if channel is not None or name in self._opening:
             return channel
         if len(self.catalog) + len(self._opening) >= self._config.max_hub_channels:
-            self._forget_idle()
+            for idle in list(self.named.values()):
+                self.forget_idle(idle)
         if len(self.catalog) + len(self._opening) >= self._config.max_hub_channels:
             raise TooManyChannels(f"the hub keeps {self._config.max_hub_channels} channels already")
+        if not self._books.make_room(CHANNEL_BYTES, now=now):
+            raise NoMemory(f"there is no memory to open channel {name!r}")
         if not self._durable:
             return self.catalog.add(name, self._new_epoch(), now=now)
-        request = self._next_request()
+        request = next(self._requests)
         self._opening[name] = None
         self._opening_requests[request] = name
         self._commands.append(ReadHistory(request, name, None, 0, 0))
@@ -115,9 +118,7 @@ class Channels:
             del self._opening[name]
             requests = self._opening_requests.items()
             self._opening_requests = {key: of for key, of in requests if of != name}
-        if name in self.waiting:
-            del self.waiting[name]
-            self.news.settled[name] = None
+        self._tell_waiting(name)
 
     def forget_idle(self, channel: Channel) -> None:
         """Forget a channel that nobody would miss."""
@@ -127,10 +128,12 @@ class Channels:
         if channel.is_idle and not awaited and self.catalog.has(channel):
             self.forget(name)
 
-    def shed(self, channel: Channel) -> None:
-        """Drop what no pin needs; who had not read it is told."""
-        if channel.shed():
+    def shed(self, channel: Channel) -> bool:
+        """Drop what no pin needs, and tell who had not read it; False if there is nothing."""
+        is_shed = channel.shed()
+        if is_shed:
             self.news.moved[channel] = None
+        return is_shed
 
     def shed_pinned(self, pins: Pins) -> None:
         """Drop what only pins that have stalled needed."""
@@ -152,14 +155,14 @@ class Channels:
     ) -> Ticket | None:
         """Append a batch of the server's own; None: no room now, wait for `name` to be ready.
 
-        `channel` is what `find(name)` gave.
-
         Raises:
             MessageTooLarge: the batch is larger than the channel's whole history.
             TooManyChannels: the hub keeps as many as it may.
         """
-        if channel is None:
-            channel = self.open(name, now=now)
+        try:
+            channel = channel or self.open(name, now=now)
+        except NoMemory:
+            self.starved[name] = None
         if channel is None or (self._busy and channel in self._busy):
             self.waiting[name] = None
             return None
@@ -203,7 +206,7 @@ class Channels:
         """
         if intake.forbidden is not None:
             intake.turn_away()
-            self.news.touched[intake] = None
+            self.note(intake)
             return True
         try:
             channel = self.open(intake.name, now=now)
@@ -220,24 +223,25 @@ class Channels:
                 self._starve(channel)
                 break
             chunk = intake.next_chunk(*channel.chunk_bounds)
+            self._books.stir(intake)
             if chunk is None:
                 self.abandon(intake)
                 return True
-            self._books.stir(intake)
-            verdict = self._judge(intake, channel, chunk, now)
+            verdict = channel.admit_some(chunk.payloads, self._config.max_message, now=now)
             if verdict is Admission.WAIT:
                 self.news.blocked[channel] = None
                 break
             is_served = True
             intake.take_chunk(chunk)
             self._intakes.get(intake.name, {}).pop(intake, None)
-            self.news.touched[intake] = None
             if verdict is not Admission.ROOM:
                 giant = verdict is Admission.TOO_LARGE
                 intake.handle_refused("too large" if giant else "full", None)
+                self.note(intake)
                 continue
             assert intake.epoch is not None
             publisher = (intake.owner, intake.epoch, chunk.first)
+            self.note(intake)
             self._append(channel, chunk.payloads, chunk.text, intake, publisher, now)
         self._intakes.setdefault(intake.name, {})[intake] = None
         return is_served
@@ -247,15 +251,22 @@ class Channels:
 
         Those behind it have their offers answered all the same: that takes no room.
         """
+        # Pins may have come or gone, or moved: what couldn't be shed perhaps can now.
+        self._books.stir(channel)
+        self._books.stir(channel.pins)
+        self._books.renew(channel, now=now)
         has_room = True
         for intake in list(self._intakes.get(channel.name, ())):
             if has_room:
                 has_room = self.serve(intake, now=now)
             elif intake.phase is IntakePhase.OFFERED:
                 self._prepare_answer(intake, channel)
-        if channel.name in self.waiting:
-            del self.waiting[channel.name]
-            self.news.settled[channel.name] = None
+        self._tell_waiting(channel.name)
+
+    def note(self, intake: Intake) -> None:
+        """An intake has changed: its session is to be told, and it may hold less."""
+        self.news.touched[intake] = None
+        self._books.stir(intake)
 
     def abandon(self, intake: Intake) -> None:
         """An intake waits no more."""
@@ -269,20 +280,18 @@ class Channels:
     def is_lapse_due(self, channel: Channel, *, now: float) -> bool:
         """Whether a pin that somebody waits for has lapsed, and nobody has looked since."""
         is_awaited = channel.name in self.waiting or self._intakes.get(channel.name)
-        if not is_awaited or channel in self._busy:
-            return False
-        at = channel.next_lapse()
+        at = channel.next_lapse() if is_awaited and channel not in self._busy else None
         return at is not None and at <= now
 
     def rehouse(self, *, now: float) -> None:
         """Serve those for whose channel there was no place, or no memory, if there is now."""
-        starved = list(self.starved)
-        self.starved.clear()
-        for channel in starved:
-            if self.catalog.has(channel):
+        starved, self.starved = self.starved, {}
+        homeless, self.homeless = self.homeless, {}
+        for name in starved:
+            channel = self.named.get(name)
+            if channel is not None:
                 self.wake(channel, now=now)
-        homeless = list(self.homeless)
-        self.homeless.clear()
+            self._tell_waiting(name)
         for intake in homeless:
             self.serve(intake, now=now)
 
@@ -298,11 +307,12 @@ class Channels:
 
     # reading
 
-    def read(self, reader: Reader | LocalReader, after: int, asker: Asker, *, now: float) -> None:
-        """Ask the store for what a reader needs and the history no longer holds."""
-        channel = reader.channel
-        request = self._next_request()
-        self._reads[request] = Reading(reader, asker, after, channel.epoch, channel.head)
+    def read(
+        self, reader: Reader | LocalReader, after: int, asker: Asker, holding: Holding
+    ) -> None:
+        """Ask the store for what the history no longer holds: `asker` is told, `holding` holds."""
+        channel, request = reader.channel, next(self._requests)
+        self._reads[request] = Reading(reader, asker, holding, after, channel.epoch, channel.head)
         command = ReadHistory(request, channel.name, after, BATCH_MESSAGES, BATCH_BYTES)
         self._commands.append(command)
 
@@ -314,7 +324,7 @@ class Channels:
         if intake is not None:
             last = answer.publisher_last if isinstance(answer, Appended) else None
             intake.handle_recalled(epoch, last)
-            self.news.touched[intake] = None
+            self.note(intake)
             if intake.phase is IntakePhase.OFFERED:
                 self.serve(intake, now=now)
             return
@@ -360,18 +370,26 @@ class Channels:
         # What another node has appended meanwhile has no place here yet.
         payloads = list(answer.payloads[: max(0, channel.head - reading.after)])
         reader.handle_history(payloads, answer.text, reading.after)
+        self._books.grow(sum(map(len, payloads)) + MESSAGE_BYTES * len(payloads))
+        self._books.stir(reading.holding)
 
     # internals
 
     def _has_memory(self, channel: Channel, size: int, count: int, now: float) -> bool:
-        """Whether the hub may hold so much more: what it takes is announced by `_grown`."""
+        """Whether the hub may hold so much more: `_grown` announces it."""
         more = size + ENTRY_BYTES * count
         self._books.stir(channel)
-        return self._books.fits(more) or self.make_room(more, now)
+        if self._books.fits(more):
+            return True
+        # Meanwhile others may be served, and channels that nobody would miss go.
+        channel.in_use += 1
+        has_room = self._books.make_room(more, now=now)
+        channel.in_use -= 1
+        return has_room and self.catalog.has(channel)
 
     def _starve(self, channel: Channel) -> Admission:
         """There is no memory: who may wait does, and is served when there is."""
-        self.starved[channel] = None
+        self.starved[channel.name] = None
         return Admission.REJECT if channel.settings.overflow == "reject" else Admission.WAIT
 
     def _grown(self, channel: Channel, size: int, count: int) -> None:
@@ -380,9 +398,11 @@ class Channels:
         self._books.stir(channel)
         self.news.moved[channel] = None
 
-    def _next_request(self) -> int:
-        self._requests += 1
-        return self._requests
+    def _tell_waiting(self, name: str) -> None:
+        """Let the server's own publishers try again."""
+        if name in self.waiting:
+            del self.waiting[name]
+            self.news.settled[name] = None
 
     def _append(
         self,
@@ -404,7 +424,7 @@ class Channels:
         channel.in_flight = size + ENTRY_BYTES * len(payloads)
         self._books.grow(channel.in_flight)
         self._books.stir(channel)
-        request = self._next_request()
+        request = next(self._requests)
         self._work[request] = Work(channel, payloads, text, owner, origin, channel.epoch)
         self._busy[channel] = request
         epoch, seq = channel.epoch, channel.head + 1
@@ -416,7 +436,7 @@ class Channels:
             origin.epoch, origin.seq = channel.epoch, channel.head
         elif origin is not None:
             origin.handle_accepted()
-            self.news.touched[origin] = None
+            self.note(origin)
 
     def _accept_stored(self, work: Work, answer: Appended, now: float) -> None:
         if answer.known:
@@ -443,7 +463,7 @@ class Channels:
             work.origin.refused = answer.code
         elif work.origin is not None:
             work.origin.handle_refused(answer.code, answer.retry_after)
-            self.news.touched[work.origin] = None
+            self.note(work.origin)
 
     def _prepare_answer(self, intake: Intake, channel: Channel) -> None:
         """Let an offer be answered, once a store that outlives this hub was asked about it."""
@@ -451,7 +471,7 @@ class Channels:
         self.news.touched[intake] = None
         if epoch is None:
             return
-        request = self._next_request()
+        request = next(self._requests)
         self._asked[request] = (intake, epoch)
         publisher = (intake.owner, epoch, 0)
         self._commands.append(Append(request, channel.name, channel.epoch, 0, [], False, publisher))
@@ -465,6 +485,8 @@ class Channels:
         is_ours = channel.was_called(epoch)
         channel.start_over(self._new_epoch() if is_ours else epoch, head, first)
         channel.is_told = not is_ours
+        for holding in (channel, channel.pins, channel.batches):
+            self._books.stir(holding)
         self.news.restarted[channel] = None
         if is_ours:
             self._tell_epoch(channel, now)
@@ -476,25 +498,3 @@ class Channels:
         else:
             self._untold.pop(channel, None)
             self._append(channel, [], False, None, None, now)
-
-    def _judge(self, intake: Intake, channel: Channel, chunk: Chunk, now: float) -> Admission:
-        """Say what becomes of a chunk; it is cut before a message too large for the hub."""
-        largest = min(self._config.max_message, channel.settings.history_bytes)
-        for index, payload in enumerate(chunk.payloads):
-            if len(payload) > largest:
-                del chunk.payloads[max(index, 1) :]
-                break
-        if len(chunk.payloads[0]) > largest:
-            return Admission.TOO_LARGE
-        size = sum(map(len, chunk.payloads))
-        verdict = channel.admit(size, len(chunk.payloads), now=now)
-        if verdict is Admission.REJECT:
-            fitting = channel.fitting(chunk.payloads)
-            if fitting:
-                del chunk.payloads[fitting:]
-                verdict = Admission.ROOM
-        return verdict
-
-    def _forget_idle(self) -> None:
-        for channel in list(self.named.values()):
-            self.forget_idle(channel)

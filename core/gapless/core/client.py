@@ -33,11 +33,12 @@ from .history import ENTRY_BYTES
 from .lane import Inbound, Lane
 from .link import Link
 from .monitor import Alert, Gauges, Health, Metrics
-from .outbox import Outbox
+from .outbox import OUTBOX_BYTES, Outbox
 from .position import ME, Since, check_channel, check_since, check_text
+from .receiver import RUN_BYTES
 from .session import MAX_IDS
 from .states import SessionState
-from .subscription import Phase, Subscription
+from .subscription import SUBSCRIPTION_BYTES, Phase, Subscription
 from .violation import Violation
 from .watch import Watch
 
@@ -91,6 +92,7 @@ class ClientSession(Dialer):
         wait: float = 0.0,
     ) -> None:
         books, watch = Accounts(config), Watch(config, self._gauges)
+        books.relieve = self._relieve
         super().__init__(
             config,
             rng=rng,
@@ -183,6 +185,8 @@ class ClientSession(Dialer):
             raise InvalidState(f"channel {channel!r} is subscribed already; read that one")
         if len(self._subscriptions) >= self._max_channels:
             raise TooManyChannels(f"{self._max_channels} channels are subscribed already")
+        if not self._books.make_room(SUBSCRIPTION_BYTES, now=self._now):
+            raise TooManyChannels(f"there is no memory to read channel {channel!r}")
         subscription = Subscription(
             channel,
             since,
@@ -251,7 +255,7 @@ class ClientSession(Dialer):
         if not outbox.has_room(len(payload)):
             return None
         size = len(payload) + ENTRY_BYTES
-        if not self._books.has_room(size, now=now):
+        if not self._books.make_room(size, now=now):
             self._starved[outbox] = None
             return None
         self._books.grow(size)
@@ -262,7 +266,13 @@ class ClientSession(Dialer):
     def next_settled(self, channel: str) -> Settled | None:
         """Take the next word on what became of messages published to a channel."""
         outbox = self._outboxes.get(channel)
-        return None if outbox is None else outbox.next_settled()
+        if outbox is None:
+            return None
+        settled = outbox.next_settled()
+        if settled is not None:
+            self._books.stir(outbox)
+            self._feed_starved()
+        return settled
 
     # for Session and Dialer
 
@@ -318,6 +328,7 @@ class ClientSession(Dialer):
                 self._leaving.pop(lane, None)
 
     def _receive_role_frame(self, link: Link, frame: Frame, now: float) -> None:
+        self._books.grow(2 * RUN_BYTES)
         if isinstance(frame, Subscribed):
             self._check_attached(link, frame)
             self._receive_subscribed(link, frame, now)
@@ -340,6 +351,8 @@ class ClientSession(Dialer):
                 self._touch(outbox)
         else:
             super()._receive_role_frame(link, frame, now)
+        if self._books.is_due:
+            self._keep_memory(now)
 
     def _receive_subscribed(self, link: Link, frame: Subscribed, now: float) -> None:
         if not isinstance(frame.outcome, Denied) and len(self._inbound_given) < MAX_IDS:
@@ -390,11 +403,14 @@ class ClientSession(Dialer):
     def _detach_lanes(self, now: float) -> None:
         super()._detach_lanes(now)
         self._leaving.clear()
+        for outbox in self._outboxes.values():
+            self._books.stir(outbox)
 
     def _finish(self, ending: Ending, now: float) -> None:
         super()._finish(ending, now)
         for outbox in self._outboxes.values():
             outbox.abandon()
+            self._books.stir(outbox)
             self._ready[outbox] = None
         for subscription in self._subscriptions.values():
             subscription.phase = Phase.ENDED
@@ -431,6 +447,8 @@ class ClientSession(Dialer):
                 raise InvalidChannel(f"{channel!r}: names that begin with @ can't be published to")
             if len(self._outboxes) >= self._max_channels:
                 raise TooManyChannels(f"{self._max_channels} channels are published to already")
+            if not self._books.make_room(OUTBOX_BYTES, now=self._now):
+                raise TooManyChannels(f"there is no memory to publish to channel {channel!r}")
             outbox = Outbox(channel, config=self.config, ids=self._offers)
             self._outboxes[channel] = outbox
             self._books.open(outbox, Shed.NEVER, now=self._now)
@@ -457,21 +475,24 @@ class ClientSession(Dialer):
             held=self._books.held,
         )
 
-    def _keep_memory(self, now: float) -> None:
+    def _relieve(self, size: int, now: float) -> bool:
+        self._keep_memory(now, size)
+        return self._books.has_room(size, now=now)
+
+    def _keep_memory(self, now: float, wanted: int = 0) -> None:
         """Drop newest unread messages, of channels nobody waits on, fullest first (design 4.7)."""
         waited_for: list[Subscription] = []
-        while (victim := self._books.next_victim(now=now)) is not None:
+        while (victim := self._books.next_victim(wanted, now=now)) is not None:
             assert isinstance(victim.holder, Subscription)
             if victim.holder.is_waited_for:
                 waited_for.append(victim.holder)
             else:
-                self._shed(victim.holder, self._books.excess)
+                self._shed(victim.holder, self._books.excess + wanted)
         for subscription in waited_for:
-            # Spared, it can be named again; only to hold the limit itself it isn't.
-            self._books.move(subscription, Shed.INBOX, now=now)
             excess = self._books.held - self.config.memory_limit
             if excess > 0:
                 self._shed(subscription, excess)
+            self._books.renew(subscription, now=now)
 
     def _shed(self, subscription: Subscription, size: int) -> None:
         subscription.shed(size)

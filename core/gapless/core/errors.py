@@ -37,6 +37,10 @@ class TooManyChannels(LocalProtocolError):
     """The session, or the hub, already has as many channels as its config allows."""
 
 
+class NoMemory(TooManyChannels):
+    """There is no memory for one more channel now."""
+
+
 class PoolExhausted(LocalProtocolError):
     """Every connection a pool may have is in use; none is closed for a newcomer."""
 

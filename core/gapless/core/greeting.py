@@ -123,6 +123,8 @@ class Reception:
         fresh.open(now=now)
         if turned_away is None and len(self._greetings) >= MAX_GREETINGS:
             turned_away = Ending(Code.TRY_LATER, "too many connections at once", 1.0)
+        if turned_away is None and not self._books.make_room(GREETING_BYTES, now=now):
+            turned_away = Ending(Code.TRY_LATER, "the server is short of memory", 1.0)
         if turned_away is not None:
             self._turn_away(fresh, turned_away, now)
             return
@@ -172,6 +174,13 @@ class Reception:
         self.release(greeting)
         self._turn_away(greeting.link, ending, now)
 
+    def refuse_largest(self, ending: Ending, *, now: float) -> bool:
+        """Close the link that has said most; False if none waits."""
+        largest = max(self._greetings.values(), key=lambda one: one.size, default=None)
+        if largest is not None:
+            self.refuse(largest, ending, now=now)
+        return largest is not None
+
     def refuse_all(self, ending: Ending, *, now: float) -> None:
         """Close all that wait."""
         for greeting in list(self._greetings.values()):
@@ -199,8 +208,12 @@ class Reception:
             self._books.close(self)
 
     def _turn_away(self, link: Link, ending: Ending, now: float) -> None:
-        link.close(ending)
-        self._closing[link.id] = link
-        self._grow(GREETING_BYTES, now)
-        self._writable[link.id] = None
+        if self._books.has_room(GREETING_BYTES, now=now):
+            link.close(ending)
+            self._closing[link.id] = link
+            self._grow(GREETING_BYTES, now)
+            self._writable[link.id] = None
+        else:
+            # Not even its last word: who is turned away must not take what there isn't.
+            link.end()
         self._commands.append(CloseLink(link.id, ending))

@@ -23,10 +23,10 @@ from .figures import hub_gauges
 from .frames import Frame
 from .greeting import Greeting, Reception
 from .local import LocalReader
+from .local_readers import LocalReaders
 from .monitor import Alert, Gauges, Health, Metrics
 from .news import Ticket
 from .position import Position, Since, check_channel, check_since, check_text
-from .reader import Reader
 from .readership import Readership
 from .relief import Relief
 from .roster import Roster
@@ -85,9 +85,15 @@ class Hub:
             books=self.books,
         )
         self._relief = Relief(
-            self.books, self.channels, end_session=self.session_over, cut=self._cut
+            self.books,
+            self.channels,
+            end_session=self.session_over,
+            cut=self._cut,
+            cut_any=self._cut_any,
         )
-        self.channels.make_room = lambda size, now: self._relief.make_room(size, now=now)
+        self._local_readers = LocalReaders(
+            self.channels, self.readership, books=self.books, ready=self._ready
+        )
         self._courier = Courier(
             self.channels,
             self.readership,
@@ -162,7 +168,8 @@ class Hub:
             self._follow_up(session)
             return
         greeting = self._reception.receive_frame(link, frame, size, now=now)
-        if greeting is None or greeting.hello is None:
+        self._relief.keep(now=now)
+        if greeting is None or greeting.hello is None or self._reception.find(link) is None:
             return
         if self._verify is None:
             self.commands.append(Authorize(link, greeting.hello.credentials))
@@ -192,11 +199,13 @@ class Hub:
         """Take the store's answer to `Append`."""
         self.channels.handle_appended(answer, now=self._clamp(now))
         self._courier.pass_on_restarts()
+        self._relief.keep(now=self._now)
 
     def handle_history(self, answer: HistoryRead, *, now: float) -> None:
         """Take the store's answer to `ReadHistory`."""
         self.channels.handle_history(answer, now=self._clamp(now))
         self._courier.pass_on_restarts()
+        self._relief.keep(now=self._now)
 
     def handle_timeout(self, *, now: float) -> None:
         """Let time pass. Early, late and spurious calls are harmless."""
@@ -315,32 +324,17 @@ class Hub:
         now = self._clamp(now)
         self._check_name(channel)
         check_since(since)
-        opened = self.channels.open(channel, now=now)
-        if opened is None:
-            self.channels.waiting[channel] = None
-            return None
-        reader = LocalReader(opened, since, now=now)
-        self.books.open(reader, Shed.NEVER, now=now)
-        self.readership.add_local(reader)
+        reader = self._local_readers.open(channel, since, now=now)
+        self._relief.keep(now=now)
         return reader
 
     def unsubscribe(self, reader: LocalReader, *, now: float) -> None:
         """Stop reading. Harmless if called twice."""
-        now = self._clamp(now)
-        if self.readership.remove_local(reader):
-            reader.leave()
-            self.books.close(reader)
-            self.channels.wake(reader.channel, now=now)
+        self._local_readers.close(reader, now=self._clamp(now))
 
     def next_message(self, reader: LocalReader, *, now: float) -> ChannelEvent | None:
         """Take the next message or marker of a local reader; None if there is none."""
-        now = self._clamp(now)
-        event = reader.next_event(now=now)
-        if event is not None:
-            self.channels.wake(reader.channel, now=now)
-        elif (after := reader.next_read()) is not None:
-            self.channels.read(reader, after, self, now=now)
-        return event
+        return self._local_readers.next_message(reader, now=self._clamp(now))
 
     def drain(self, *, now: float, timeout: float | None = None, spread: float = 0.0) -> None:
         """Send everybody away: `goaway`, then `close` once caught up or after `timeout` seconds.
@@ -424,10 +418,6 @@ class Hub:
         """Make the name of an epoch: 16 hex digits."""
         return epoch_name(self._new_token())
 
-    def read_answered(self, reader: Reader | LocalReader) -> None:
-        """The store has answered what was asked for one of the server's own readers."""
-        self._ready[reader] = None
-
     def link_over(self, link: int, *, has_last_word: bool) -> None:
         """Nothing more will be heard on a link, nor said but a last word."""
         self._roster.part(link, has_last_word=has_last_word)
@@ -470,7 +460,7 @@ class Hub:
         self._follow_up(session)
 
     def _new_session(self, number: str, grant: Grant, now: float) -> ServerSession | None:
-        if not self._relief.make_room(SESSION_BYTES, now=now):
+        if not self.books.make_room(SESSION_BYTES, now=now):
             return None
         session = ServerSession(number, grant, self, self.config, rng=self._rng)
         self.books.open(session, Shed.NEVER, now=now)
@@ -483,6 +473,7 @@ class Hub:
             self._timers.set(session, deadline)
         self.books.stir(session)
         self._relief.keep(now=self._now)
+        session.note_encoding()
 
     def _cut(self, link: int, ending: Ending, now: float) -> None:
         """Close a link, whatever it carries."""
@@ -491,6 +482,12 @@ class Hub:
             self._reception.refuse(greeting, ending, now=now)
         else:
             self._roster.close(link, ending, now)
+
+    def _cut_any(self, ending: Ending, now: float) -> bool:
+        """Close a link that has much behind it; False if there is none."""
+        return self._reception.refuse_largest(ending, now=now) or self._roster.close_largest(
+            ending, now
+        )
 
     def _figures(self, now: float) -> Gauges:
         channels = self.channels.named.values()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from .accounts import Holding
 from .channel import Channel
 from .intake import Intake
 from .local import LocalReader
@@ -30,6 +31,7 @@ class Reading:
 
     reader: Reader | LocalReader
     asker: Asker
+    holding: Holding
     after: int
     epoch: str
     head: int

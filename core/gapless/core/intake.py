@@ -103,12 +103,10 @@ class Intake:
 
     @property
     def memory(self) -> int:
-        """Bytes it takes."""
+        """Bytes it takes; what is in flight to the store is counted with the channel."""
         held = INTAKE_BYTES + self._receiver.memory
         if self._run is not None:
             held += _memory(self._run.payloads[self._run.index :])
-        if self._in_flight is not None:
-            held += _memory(self._in_flight.payloads)
         return held
 
     @property
@@ -202,6 +200,8 @@ class Intake:
         """
         if self.phase is not IntakePhase.OPEN or self._in_flight is not None:
             return False
+        if self._run is None:
+            self._skip_gone()
         last = self._receiver.position
         if last is None or last.seq <= self._accepted:
             return False

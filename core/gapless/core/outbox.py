@@ -19,7 +19,7 @@ from .config import Config
 from .credit import charge
 from .events import Settled, SettledOutcome
 from .frames import Ack, Data, Frame, Gone, Offer, Offered, Refused
-from .history import History
+from .history import ENTRY_BYTES, History
 from .violation import Violation
 
 BATCH_MESSAGES = 128
@@ -32,8 +32,11 @@ BATCH_BYTES = 64 * 1024
 OUTBOX_BYTES = 2048
 """Bytes an outbox takes beside what it holds."""
 
-SETTLED_BYTES = 256
-"""Bytes that word of settled messages takes until the application takes it."""
+SETTLED_BYTES = ENTRY_BYTES
+"""Bytes that word of settled messages takes until the application takes it.
+
+No more than one message took: so an answer of the server never takes memory that isn't there (P3).
+"""
 
 SOONEST = 0.1
 """Seconds: a message refused for now is sent again no sooner, whatever the server asks."""

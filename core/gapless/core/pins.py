@@ -120,7 +120,7 @@ class Pins:
         return self.needs(seq)
 
     def lapse_stalled(self, *, now: float) -> bool:
-        """Let pins lapse that have stalled, oldest message or not; False if none had to."""
+        """Let pins lapse that need the oldest message and have stalled; False if there is none."""
         first, head = self._history.first, self._history.head
         before = self._lapsed
         if first <= head and self._floor < head:

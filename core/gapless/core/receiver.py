@@ -27,6 +27,9 @@ MESSAGE_BYTES = 48
 RUN_BYTES = 192
 """Bytes a run of messages takes in the inbox, or a marker."""
 
+MARKERS = 3
+"""Runs or markers that are counted with the owner: what is left when all messages are dropped."""
+
 _MERGE = 128
 
 
@@ -122,9 +125,13 @@ class Receiver:
 
     @property
     def memory(self) -> int:
-        """Bytes the inbox takes, with what it costs to hold it."""
+        """Bytes the inbox takes, with what it costs to hold it, above what its owner counts.
+
+        So a peer that says what is lost takes no memory that isn't there (P3).
+        """
         messages = (MESSAGE_BYTES - MESSAGE_CHARGE) * self._held_messages
-        return self._held_bytes + messages + RUN_BYTES * len(self._inbox)
+        runs = max(0, len(self._inbox) - MARKERS)
+        return self._held_bytes + messages + RUN_BYTES * runs
 
     @property
     def held_messages(self) -> int:

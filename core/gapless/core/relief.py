@@ -3,7 +3,8 @@
 The `Accounts` say when, the `MemoryBudget` in them whom; here it is done, and whoever loses by it
 is told: readers of shed history get `gone`, a client whose session is dropped begins a new one, a
 publisher whose queue is dropped is asked to send it again. Outboxes and what is on a link are never
-shed; but where unfinished frames alone exceed what is left, the link with the largest is closed.
+shed; but where they alone exceed the limit, links are closed: first the one with the largest
+unfinished frame, then those with most behind them.
 """
 
 from collections.abc import Callable
@@ -26,6 +27,9 @@ SOON = 0.05
 
 SEND_AGAIN_AFTER = 1.0
 """Seconds until a publisher whose queue was dropped sends it again."""
+
+RIPEN_EVERY = 1.0
+"""Seconds until pins that had not stalled when memory was short are looked at again."""
 
 _NO_MEMORY = Ending(Code.TRY_LATER, "the server is short of memory", 1.0)
 
@@ -60,6 +64,7 @@ class Relief:
         books: what everything holds.
         channels: the hub's.
         end_session, cut: let a session go; close a link with a reason.
+        cut_any: close a link that has much behind it; False: there is none.
     """
 
     def __init__(
@@ -69,15 +74,20 @@ class Relief:
         *,
         end_session: Callable[[ServerSession, float], None],
         cut: Callable[[int, Ending, float], None],
+        cut_any: Callable[[Ending, float], bool],
     ) -> None:
         self.buffers = Buffers()
         self._books = books
         self._channels = channels
         self._end_session = end_session
         self._cut = cut
+        self._cut_any = cut_any
         self._unripe: dict[Pins, None] = {}
+        self._ripe_at = float("-inf")
         self._goes_on_at: float | None = None
         self._is_cleaning = False
+        self._is_running = False
+        books.relieve = self.relieve
 
     def next_deadline(self) -> float | None:
         """When a clean-up is due, or goes on."""
@@ -87,7 +97,6 @@ class Relief:
         """Clean up, if that is due."""
         is_on = self._goes_on_at is not None and now >= self._goes_on_at
         if self._books.handle_timeout(now=now) or is_on:
-            self._ripen(now)
             self._goes_on_at = None
             self._is_cleaning = True
             self._run(0, now, AT_ONCE)
@@ -96,38 +105,60 @@ class Relief:
     def hold_bytes(self, link: int, size: int, *, now: float) -> None:
         """A link's wire holds so many bytes."""
         more = self.buffers.note(link, size)
-        self._books.stir(self.buffers)
         if more > 0:
+            if not self._books.is_open(self.buffers):
+                self._books.open(self.buffers, Shed.NEVER, now=now)
+            self._books.stir(self.buffers)
             self._books.grow(more)
             self.keep(now=now)
+        elif not self.buffers.memory:
+            self._books.close(self.buffers)
+        else:
+            self._books.stir(self.buffers)
 
     def keep(self, *, now: float) -> None:
         """Shed until the thresholds hold, if one may have been crossed."""
         if self._books.is_due:
             self._run(0, now)
 
-    def make_room(self, size: int, *, now: float) -> bool:
-        """Shed until `size` bytes more keep the limit; False if they don't."""
-        if self._books.has_room(size, now=now):
-            return True
-        self._ripen(now)
+    def relieve(self, size: int, now: float) -> bool:
+        """Shed until `size` bytes more keep the limit; False if they can't."""
         self._run(size, now)
         return self._books.has_room(size, now=now)
 
     # internals
 
     def _run(self, wanted: int, now: float, at_most: int | None = None) -> None:
+        """Carry out the plan. What is called in the midst of it leaves the rest to it."""
+        if self._is_running:
+            return
+        self._is_running = True
+        self._ripen(now)
+        if self._shed_all(wanted, now, at_most):
+            while not self._books.has_room(0, now=now) and self._cut_one(now):
+                self._shed_all(0, now)
+        self._is_running = False
+
+    def _shed_all(self, wanted: int, now: float, at_most: int | None = None) -> bool:
+        """Shed one after the other; False if there were too many, and it goes on soon."""
         count = 0
         while (victim := self._books.next_victim(wanted, now=now)) is not None:
             self._shed(victim, now)
             count += 1
             if count == at_most:
                 self._goes_on_at = now + SOON
-                return
-        while not self._books.has_room(0, now=now) and (link := self.buffers.largest) is not None:
-            self.buffers.note(link, 0)
-            self._books.stir(self.buffers)
-            self._cut(link, _NO_MEMORY, now)
+                return False
+        return True
+
+    def _cut_one(self, now: float) -> bool:
+        """Close a link, where nothing else can be shed; False if there is none."""
+        link = self.buffers.largest
+        if link is None:
+            return self._cut_any(_NO_MEMORY, now)
+        self.buffers.note(link, 0)
+        self._books.stir(self.buffers)
+        self._cut(link, _NO_MEMORY, now)
+        return True
 
     def _shed(self, victim: Victim[Holding], now: float) -> None:
         holder = victim.holder
@@ -135,16 +166,19 @@ class Relief:
             holder.clear()
         elif isinstance(holder, Channel):
             if victim.why != "stale" or self._books.is_pressed:
-                self._channels.shed(holder)
-            elif self._is_cleaning:
+                is_bare = not self._channels.shed(holder)
+            else:
                 # Age alone takes no message that `history_age` would keep; but what nobody misses.
+                is_bare = self._is_cleaning
+            if is_bare:
                 self._channels.forget_idle(holder)
         elif isinstance(holder, Intake):
             if holder.shed(SEND_AGAIN_AFTER):
-                self._channels.news.touched[holder] = None
+                self._channels.note(holder)
         elif isinstance(holder, ServerSession):
             self._end_session(holder, now)
-        elif isinstance(holder, Pins):
+        else:
+            assert isinstance(holder, Pins)
             if holder.lapse_stalled(now=now):
                 self._channels.shed_pinned(holder)
             else:
@@ -152,8 +186,8 @@ class Relief:
         self._books.stir(holder)
 
     def _ripen(self, now: float) -> None:
-        """Pins that had not stalled when they were asked for are asked again."""
-        while self._unripe:
-            pins, _ = self._unripe.popitem()
-            if self._books.is_open(pins):
-                self._books.move(pins, Shed.PIN, now=now)
+        """Pins that had not stalled when they were asked for are asked again, now and then."""
+        if self._unripe and now >= self._ripe_at:
+            self._ripe_at = now + RIPEN_EVERY
+            while self._unripe:
+                self._books.renew(self._unripe.popitem()[0], now=now)

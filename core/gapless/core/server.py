@@ -10,6 +10,7 @@ from typing import Protocol
 
 from .accounts import Accounts
 from .authorize import Grant
+from .batches import Batches
 from .budget import Shed
 from .channel import Channel
 from .channels import Channels
@@ -34,6 +35,7 @@ from .intake import Intake, IntakePhase
 from .lane import Inbound, Lane, Outbound
 from .link import Link
 from .local import LocalReader
+from .pins import PIN_BYTES
 from .position import ME, channel_fault
 from .reader import Reader, ReaderPhase
 from .readership import Readership
@@ -112,6 +114,7 @@ class ServerSession(Session):
         self._pinned: dict[Channel, None] = {}
         self._last_offer = 0
         self._reads = 0
+        self._encoding: Batches | None = None
 
     @property
     def is_caught_up(self) -> bool:
@@ -192,6 +195,12 @@ class ServerSession(Session):
         if self._link is not None:
             self._touch(intake)
 
+    def note_encoding(self) -> None:
+        """A wire is about to hang its encoded form on the newest batch: that is to be looked at."""
+        if self._encoding is not None:
+            self._books.stir(self._encoding)
+            self._encoding = None
+
     def end(self, now: float) -> None:
         """Let go of pins, cursors, link and lease: the session is over."""
         if self.state is not SessionState.CLOSED:
@@ -230,6 +239,9 @@ class ServerSession(Session):
             self._receive_offer(frame, now)
         else:
             super()._receive_role_frame(link, frame, now)
+        # Making room has booked what was announced, and not yet what has come since.
+        self._books.stir(self)
+        self._books.grow(REQUEST_BYTES)
 
     def _receive_subscribe(self, frame: Subscribe, now: float) -> None:
         name = self.id if frame.channel == ME else frame.channel
@@ -334,6 +346,7 @@ class ServerSession(Session):
             self._books.stir(batches)
             self._books.touch(batches, now=now)
             batches.grown = 0
+            self._encoding = batches
 
     def _spoke(self, lane: Lane, frame: Frame) -> None:
         if isinstance(frame, Subscribed):
@@ -341,7 +354,10 @@ class ServerSession(Session):
             self._give(self._outbound, self._outbound_given, frame.id, lane)
             if frame.pin is not None:
                 self._pinned[lane.channel] = None
+                self._books.grow(PIN_BYTES)
                 self._books.stir(lane.channel.pins)
+            # What was too old went with the answer.
+            self._books.stir(lane.channel)
         elif isinstance(frame, Refused) and frame.retry_after_ms is None:
             self._watch.handle_errors(frame.last - frame.first + 1, now=self._now)
 
@@ -350,7 +366,7 @@ class ServerSession(Session):
             after = lane.next_read()
             if after is not None:
                 self._reads += 1
-                self._hub.channels.read(lane, after, self, now=now)
+                self._hub.channels.read(lane, after, self, self)
 
     def _peer_closed(self, link: Link, ending: Ending, now: float) -> None:
         super()._peer_closed(link, ending, now)
@@ -363,6 +379,9 @@ class ServerSession(Session):
     def _link_ended(self, link: Link, ending: Ending, now: float) -> None:
         for reader in list(self._readers.values()):
             self._drop_reader(reader)
+        for intake in self._intakes.values():
+            self._books.stir(intake)
+        self._books.stir(self)
         self._parked.clear()
         self._denied.clear()
         self._last_offer = 0

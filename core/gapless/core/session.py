@@ -251,6 +251,7 @@ class Session:
             self._check_attached(link, frame)
             lane = self._lane(self._inbound, self._inbound_given, frame.id)
             if lane is not None:
+                self._books.grow(2 * RUN_BYTES)
                 lane.receive_gone(frame, now=now)
                 self._touch(lane)
                 self._received(lane, now)
@@ -321,9 +322,9 @@ class Session:
                     link.data_sent()
                     self._passed_at = now
                     self._watch.handle_sent(len(frame.payloads), frame.size, now=now)
-                    self._sent(lane, now)
                 elif isinstance(frame, Gone):
                     self._watch.handle_errors(frame.last - frame.first + 1, now=now)
+                self._sent(lane, now)
                 return frame
         return None
 
@@ -335,7 +336,7 @@ class Session:
         self._watch.handle_received(count, frame.size, now=now)
 
     def _sent(self, lane: Lane, now: float) -> None:
-        """A lane's batch is on its way."""
+        """A lane's batch, or what goes before it, is on its way."""
 
     def _spoke(self, lane: Lane, frame: Frame) -> None:
         """A lane's control frame is on its way."""

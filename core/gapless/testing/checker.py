@@ -9,7 +9,8 @@ It knows what was appended, what was published and taken *through the peers' met
 over the wires, and raises `BrokenPromise`, an `AssertionError`, in the step that breaks a promise:
 
 - P1, P2, I1-I3, I15: what is taken is next, and what was appended; or lost or reset, said once;
-- P3, I8: inboxes, outboxes and histories stay within their bounds at every step;
+- P3, I8: inboxes, outboxes and histories stay within their bounds at every step; every session and
+  hub within its memory limit, and what it says it holds is what is there;
 - P5, I4: acks are monotone, never above what was accepted or taken, and come in time;
 - rule 3, I17: credit is respected, and never more or less than the window says;
 - I3: nothing is lost that a pin holds for ever;
@@ -23,6 +24,7 @@ over the wires, and raises `BrokenPromise`, an `AssertionError`, in the step tha
 
 from collections.abc import Iterable
 
+from gapless.core.budget import Shed
 from gapless.core.client import ClientSession
 from gapless.core.closing import Ending
 from gapless.core.config import Config
@@ -47,6 +49,7 @@ from .check_links import LinkCheck
 from .check_publishing import PublishingCheck
 from .check_reading import ReadingCheck
 from .check_wire import WireCheck
+from .holdings import check_memory
 from .host import Host
 from .logs import Logs
 from .network import Line
@@ -89,6 +92,7 @@ class Checker(Observer):
         self._closed: set[Peer] = set()
         self._taken: dict[Peer, int] = {}
         self._unsubscribed: set[Subscription] = set()
+        self._is_shedding = False
         pair.observers.insert(0, self)
 
     # what a pair tells
@@ -158,7 +162,10 @@ class Checker(Observer):
     def on_settled(self, peer: Peer, settled: Settled) -> None:
         """Judge what a publisher was told."""
         self._logs.look()
-        all_seen = settled.channel not in self._logs.missing
+        # What a hub sheds to keep its memory may be gone before it was seen here.
+        reports = [host.hub.memory() for host in self._pair.hosts]
+        self._is_shedding |= any(report.kinds[Shed.HISTORY].victims for report in reports)
+        all_seen = settled.channel not in self._logs.missing and not self._is_shedding
         self._publishing.settle(peer.name, settled, all_seen=all_seen)
 
     def on_event(self, peer: Peer, event: SessionEvent) -> None:
@@ -172,6 +179,8 @@ class Checker(Observer):
         self._logs.look()
         self._check_histories()
         late = {name for name, end in self._names().items() if self._is_late(name, end)}
+        for host in self._pair.hosts:
+            check_memory(host.name, host.hub)
         for peer in self._pair.peers:
             self._check_bounds(peer.name, peer.session)
             self._check_terminal(peer)
@@ -254,8 +263,7 @@ class Checker(Observer):
 
     def _check_bounds(self, name: str, session: ClientSession) -> None:
         config = session.config
-        held = f"{name} holds {session.held_bytes} bytes"
-        hold(session.held_bytes <= config.memory_limit, "P3", held)
+        check_memory(name, session)
         batch = BATCH_BYTES + BATCH_MESSAGES * MESSAGE_CHARGE
         most = config.window + max(batch, config.max_message + MESSAGE_CHARGE)
         for subscription in session.subscriptions:

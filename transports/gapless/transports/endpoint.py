@@ -136,7 +136,7 @@ class Endpoint(Generic[M]):
 
     def handle_link_lost(self, link: int, ending: Ending, *, now: float) -> None:
         """Note that a link's socket is gone, or that dialling it failed."""
-        self._forget(link)
+        self._forget(link, now)
         self.machine.handle_link_lost(link, ending, now=now)
 
     def handle_timeout(self, *, now: float) -> None:
@@ -173,7 +173,7 @@ class Endpoint(Generic[M]):
             ending = self._closing.get(link)
             wire = self._wires.get(link)
             if ending is not None and (wire is None or wire.is_finished):
-                self._forget(link)
+                self._forget(link, now)
                 return CloseLink(link, ending)
         return None
 
@@ -204,6 +204,8 @@ class Endpoint(Generic[M]):
             size += len(parts[-1])
         if link in self._closing:
             self._stirred[link] = None
+        if self._held.get(link):
+            self._tell_held(link, wire, now)
         # One batch alone is written as it is cached, without a copy for every reader.
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -241,7 +243,7 @@ class Endpoint(Generic[M]):
         wire = self._wires.get(link)
         if wire is None or ending.code == Code.SILENT:
             # A dead peer hears nothing any more: no last word, no wait for its reply.
-            self._forget(link)
+            self._forget(link, now)
             self._closing[link] = ending
             self._stirred[link] = None
             return
@@ -251,9 +253,10 @@ class Endpoint(Generic[M]):
         self._closing.setdefault(link, ending)
         self._after(link, wire)
 
-    def _forget(self, link: int) -> None:
+    def _forget(self, link: int, now: float) -> None:
         self._wires.pop(link, None)
-        self._held.pop(link, None)
+        if self._held.pop(link, 0):
+            self.machine.hold_bytes(link, 0, now=now)
         self._closing.pop(link, None)
         self._stirred.pop(link, None)
         self._writable.pop(link, None)

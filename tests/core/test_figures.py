@@ -1,0 +1,75 @@
+"""Figures: what holds at a session and at a hub, with known numbers, on the wired machines."""
+
+from dataclasses import replace
+
+from gapless.core.config import Config
+from gapless.testing import Pair
+
+from .by_hand import started
+
+CONFIG = Config(heartbeat=1000.0, stale_age=50.0, aggressive_age=50.0, metrics_interval=10.0)
+PAIR_HUB = replace(CONFIG, history_messages=1000, memory_limit=1_024_000_000)
+
+
+def a_pair() -> Pair:
+    pair = Pair(seed=1, client_config=CONFIG, hub_config=PAIR_HUB)
+    started(pair)
+    return pair
+
+
+def test_a_client_has_its_unread_and_unsettled_messages_by_channel() -> None:
+    pair = a_pair()
+    pair.peer.subscribe("news", "earliest")
+    pair.run(0.5)
+    for number in range(3):
+        pair.publish("news", f"s{number}")
+    pair.run(0.5)
+    pair.hold(True, to_client=True)
+    pair.peer.publish("news", b"p1")
+    pair.peer.publish("orders", b"p2")
+    gauges = pair.client.metrics(now=pair.clock.now).gauges
+    assert gauges.buffer_sizes == {"news": 4, "orders": 1}
+    assert (gauges.messages_held, gauges.total) == (5, 1)
+    assert gauges.bytes_held == pair.client.memory().held > 0
+
+
+def test_a_client_is_active_while_a_link_carries_it_and_stale_when_nothing_passes() -> None:
+    pair = a_pair()
+
+    def connections() -> tuple[int, int, int]:
+        gauges = pair.client.metrics(now=pair.clock.now).gauges
+        return gauges.active, gauges.stale, gauges.total
+
+    assert connections() == (1, 0, 1)
+    pair.run(60.0)
+    assert connections() == (1, 1, 1)
+    pair.peer.publish("news", b"p")
+    pair.run(1.0)
+    assert connections() == (1, 0, 1)
+    pair.run(60.0)
+    pair.cut()
+    assert connections() == (0, 0, 1), "who has no link is not stale"
+
+
+def test_a_hub_has_its_sessions_and_what_its_channels_keep() -> None:
+    pair = a_pair()
+    other = pair.add_client()
+    other.start()
+    pair.run(1.0)
+    pair.hub.handle_link_opened(99, now=pair.clock.now)
+    for name, count in (("news", 3), ("orders", 2)):
+        for _ in range(count):
+            pair.publish(name, "m")
+    pair.peer.subscribe("news", "earliest")
+    pair.run(40.0)
+    pair.publish("news", "m")
+    pair.run(20.0)
+    gauges = pair.hub.metrics(now=pair.clock.now).gauges
+    assert (gauges.active, gauges.stale, gauges.total) == (2, 1, 2)
+    assert gauges.buffer_sizes == {"news": 4, "orders": 2}
+    assert gauges.messages_held == 6
+    assert gauges.bytes_held == pair.hub.memory().held
+    pair.kill_client(other)
+    pair.run(1.0)
+    gauges = pair.hub.metrics(now=pair.clock.now).gauges
+    assert (gauges.active, gauges.stale, gauges.total) == (1, 0, 2)

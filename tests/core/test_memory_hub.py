@@ -1,0 +1,74 @@
+"""A hub keeps to its memory limit at every step, says what it shed, and all goes on (P2, P3, P4).
+
+`Crowd` is random; its checker adds up what is there after every step, and holds it against the
+books and the limit. More seeds: `python -m tests.core.test_memory_hub FIRST LAST`.
+"""
+
+import sys
+from collections import Counter
+
+import pytest
+
+from gapless.core.budget import Shed
+from gapless.core.config import KIB, Config
+from gapless.core.frames import Ack, Data, Offer, Subscribe
+from gapless.testing.holdings import check_memory
+
+from .by_hand import DurableHubByHand, HubByHand, numbered
+from .crowd import Crowd
+
+SMALL = Config(memory_limit=256 * KIB, max_message=20_000, lease=5.0, heartbeat=1000.0)
+
+
+@pytest.mark.parametrize("seed", [1, 4, 7])
+def test_p3_and_p4_whatever_happens_the_limit_holds_and_all_settles(seed: int) -> None:
+    Crowd(seed).run(50)
+
+
+def test_p3_nothing_is_counted_once_everybody_has_gone() -> None:
+    desk = HubByHand(config=SMALL)
+    for link in range(1, 6):
+        desk.greet(link)
+        desk.say(link, Subscribe(1, "news", "latest", 1000), Offer(1, "orders", None, 1))
+        desk.hear(link)
+        desk.say(link, Data(1, 1, numbered(1, 3, 10), False))
+        assert any(isinstance(frame, Ack) for frame in desk.hear(link))
+    reader = desk.hub.subscribe("news", now=desk.now)
+    assert reader is not None
+    check_memory("hub", desk.hub)
+    for link in range(1, 6):
+        desk.lose(link)
+    desk.hub.unsubscribe(reader, now=desk.now)
+    for _ in range(20):
+        desk.now += 30.0
+        desk.hub.handle_timeout(now=desk.now)
+        deadline = desk.hub.next_deadline()
+        assert deadline is None or deadline > desk.now, "I12"
+    kinds = desk.hub.memory().kinds
+    assert [kinds[kind].holders for kind in (Shed.INBOX, Shed.SESSION, Shed.NEVER)] == [0, 0, 0]
+    check_memory("hub", desk.hub)
+
+
+def test_p3_what_the_store_has_read_for_a_reader_is_counted() -> None:
+    desk = DurableHubByHand(config=SMALL)
+    desk.hub.configure("news", now=desk.now, history_messages=2, history_bytes=20_000)
+    desk.fill("news", *numbered(1, 20, 1000))
+    desk.greet(1, None, Subscribe(1, "news", "earliest", 1_000_000))
+    desk.serve()
+    desk.hear(1)
+    before = desk.hub.memory().kinds[Shed.NEVER].held
+    desk.serve()
+    assert desk.hub.memory().kinds[Shed.NEVER].held >= before + 18_000
+    check_memory("hub", desk.hub)
+    desk.hear(1)
+    assert desk.hub.memory().kinds[Shed.NEVER].held <= before + 1000
+    check_memory("hub", desk.hub)
+
+
+if __name__ == "__main__":
+    seen: Counter[str] = Counter()
+    for number in range(int(sys.argv[1]), int(sys.argv[2])):
+        crowd = Crowd(number, is_slow=number % 2 == 0)
+        crowd.run(80)
+        seen += crowd.counts
+    print(dict(seen))
