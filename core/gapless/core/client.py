@@ -14,6 +14,7 @@ from .config import Config
 from .dialer import Dialer
 from .errors import InvalidChannel, InvalidState, TooManyChannels, too_large
 from .events import ChannelEvent, Message, Settled
+from .export import Export, check_room
 from .frames import (
     Ack,
     Denied,
@@ -74,6 +75,7 @@ class ClientSession(Dialer):
         config: see `Config`.
         rng: jitter, and nothing else.
         credentials: shown in every `hello`; opaque to gapless.
+        asks_credentials: whether they are asked for at each connect instead: `CredentialsWanted`.
         token: a session token saved earlier, to resume that session.
         wait: seconds to keep trying for the first connection; 0: one try.
     """
@@ -84,10 +86,18 @@ class ClientSession(Dialer):
         *,
         rng: Random,
         credentials: str | None = None,
+        asks_credentials: bool = False,
         token: str | None = None,
         wait: float = 0.0,
     ) -> None:
-        super().__init__(config, rng=rng, credentials=credentials, token=token, wait=wait)
+        super().__init__(
+            config,
+            rng=rng,
+            credentials=credentials,
+            asks_credentials=asks_credentials,
+            token=token,
+            wait=wait,
+        )
         self._requests = count(1)
         self._offers = count(1)
         self._subscriptions: dict[str, Subscription] = {}
@@ -118,6 +128,20 @@ class ClientSession(Dialer):
         """Whether every published message has ended in one of the four ways."""
         return all(outbox.is_settled for outbox in self._outboxes.values())
 
+    @property
+    def is_restored(self) -> bool:
+        """Whether everything imported has ended in one of the four ways; true if nothing was."""
+        return all(outbox.is_restored for outbox in self._outboxes.values())
+
+    def unsettled(self) -> list[Settled]:
+        """Say what was published and is not accepted.
+
+        Once the session's end has begun: what was refused, unknown or unsent from then on. Of what
+        is not settled yet, what would become of it if the session ended now: unknown if it was
+        sent, else unsent.
+        """
+        return [word for outbox in self._outboxes.values() for word in outbox.unsettled()]
+
     def stats(self) -> SessionStats:
         """Count what happened so far."""
         counts = sum((sub.counts() for sub in self._subscriptions.values()), self._departed)
@@ -129,12 +153,57 @@ class ClientSession(Dialer):
             duplicates=counts["duplicates"],
             lost=counts["lost"],
             gaps=counts["gaps"],
-            published=sum(outbox.published for outbox in self._outboxes.values()),
+            published=sum(outbox.count for outbox in self._outboxes.values()),
             accepted=sum(outbox.accepted for outbox in self._outboxes.values()),
             round_trip=self.round_trip,
         )
 
     # commands
+
+    def export(self, *, now: float) -> Export:
+        """End here at once, like `suspend`, and give out what another session carries on with.
+
+        What is published and not settled goes along: what becomes of it is said where it is
+        restored, under the same numbers. Here it only shows in `unsettled`.
+
+        Raises:
+            InvalidState: the session is over.
+        """
+        now = self._clamp(now)
+        if self.state is SessionState.CLOSED:
+            raise InvalidState("the session is over; export it before it ends")
+        taken = [(sub.channel, sub.position) for sub in self._subscriptions.values()]
+        exported = Export(
+            self.id,
+            self.token,
+            tuple((channel, position) for channel, position in taken if position is not None),
+            tuple(outbox.export() for outbox in self._outboxes.values()),
+        )
+        for outbox in self._outboxes.values():
+            outbox.hand_over()
+        self.suspend(now=now)
+        return exported
+
+    def restore(self, exported: Export, *, now: float) -> None:
+        """Carry an exported session on, before anything else is done here.
+
+        Its token is the one to resume, its messages are offered first, its numbers go on. Its
+        positions are the application's: subscribe since `Export.position`.
+
+        Raises:
+            InvalidState: the session was started, published to or given a token before.
+            ConfigError: there is more than `config` has room for; it names the field.
+        """
+        now = self._clamp(now)
+        if self.state is not SessionState.NEW or self._outboxes or self._token is not None:
+            raise InvalidState("restore into a new session, without a token, before anything else")
+        check_room(exported, self.config)
+        self._token = exported.token
+        for outbox in exported.outboxes:
+            made = Outbox(outbox.channel, config=self.config, ids=self._offers)
+            made.restore(outbox, now=now)
+            self._outboxes[outbox.channel] = made
+            self._touch(made)
 
     def subscribe(self, channel: str, since: Since = "latest", *, now: float) -> Subscription:
         """Read a channel. Its answer shows in `Subscription.is_confirmed` or `.refusal`.
@@ -345,6 +414,11 @@ class ClientSession(Dialer):
     def _detach_lanes(self, now: float) -> None:
         super()._detach_lanes(now)
         self._leaving.clear()
+
+    def _leave(self) -> None:
+        super()._leave()
+        for outbox in self._outboxes.values():
+            outbox.leave()
 
     def _finish(self, ending: Ending, now: float) -> None:
         super()._finish(ending, now)

@@ -29,6 +29,7 @@ from gapless.core.events import (
     OpenLink,
     ReadHistory,
 )
+from gapless.core.export import Export
 from gapless.core.frames import Frame
 from gapless.core.hub import Hub
 from gapless.core.local import LocalReader
@@ -162,12 +163,21 @@ class Pair:
         *,
         token: str | None = None,
         credentials: str | None = None,
+        asks_credentials: bool = False,
         wait: float = float("inf"),
+        restore: Export | None = None,
     ) -> Peer:
         """Add a client; `peer.start()` makes it connect."""
         session = ClientSession(
-            self.client_config, rng=self.rng, token=token, credentials=credentials, wait=wait
+            self.client_config,
+            rng=self.rng,
+            token=token,
+            credentials=credentials,
+            asks_credentials=asks_credentials,
+            wait=wait,
         )
+        if restore is not None:
+            session.restore(restore, now=self.clock.now)
         self._named += 1
         name = f"C{self._named}"
         peer = Peer(
