@@ -5,22 +5,12 @@ P6 across processes: what was exported ends in exactly one of the four ways wher
 
 import pytest
 
-from gapless.core.client import ClientSession
-from gapless.core.closing import Code
-from gapless.core.errors import ConfigError, InvalidState
-from gapless.core.events import Message, Settled
-from gapless.core.export import Export, ExportedOutbox
+from gapless.core.errors import InvalidState
+from gapless.core.events import Message
+from gapless.core.export import Export
 from gapless.core.frames import (
-    Ack,
-    Close,
-    Data,
-    Frame,
     Goaway,
-    Gone,
-    Hello,
-    Offer,
     Offered,
-    Refused,
 )
 from gapless.core.outbox import OfferPhase
 from gapless.core.position import Position
@@ -28,49 +18,8 @@ from gapless.core.states import SessionState
 from gapless.testing import Pair, Peer
 
 from .by_hand import WELCOME, ClientByHand
-from .parts import LOST, inside, small
-
-PLENTY = 1 << 30
-
-
-def an_export(
-    *payloads: bytes, epoch: str | None = "P1", first: int = 5, seq: int = 3, sent: int = 0
-) -> Export:
-    """A session that held these for `orders`; the first has number 5, and is 3 in its epoch."""
-    messages = tuple((payload, False) for payload in payloads)
-    return Export("@s", "t1", (), (ExportedOutbox("orders", epoch, first, seq, sent, messages),))
-
-
-class Heir(ClientByHand):
-    """A client that carries an export on; its server is played by hand."""
-
-    def __init__(self, exported: Export) -> None:
-        super().__init__()
-        self.client.restore(exported, now=self.now)
-
-    def offer(self) -> Offer:
-        """The next offer."""
-        (offer,) = [frame for frame in self.hear() if isinstance(frame, Offer)]
-        return offer
-
-    def welcomed(self) -> Offer:
-        self.dial()
-        self.say(WELCOME)
-        return self.offer()
-
-    def answer(self, offer: Offer, kind: str, last: int = 0, *, epoch: str = "P1") -> list[Frame]:
-        """Answer an offer; what follows."""
-        self.say(Offered(offer.id, kind, epoch, last, PLENTY))  # type: ignore[arg-type]  # a Literal
-        return self.hear()
-
-    def publish(self, payload: bytes) -> int | None:
-        return self.client.publish("orders", payload, False, now=self.now)
-
-    def told(self) -> list[Settled]:
-        return list(iter(lambda: self.client.next_settled("orders"), None))
-
-    def outcomes(self) -> list[tuple[int, int, str]]:
-        return [(one.first, one.last, one.outcome) for one in self.told()]
+from .heirs import PLENTY, Heir, an_export
+from .parts import inside
 
 
 def joined(pair: Pair, peer: Peer | None = None) -> Peer:
@@ -243,140 +192,6 @@ class TestResumed:
         assert again.sent == 2, "it counts as sent"
 
 
-class TestByHand:
-    def test_it_is_offered_under_its_own_epoch_with_the_exported_token(self) -> None:
-        desk = Heir(an_export(b"m1", b"m2"))
-        (hello,) = desk.dial()
-        assert isinstance(hello, Hello)
-        assert hello.token == "t1"
-        desk.say(WELCOME)
-        offer = desk.offer()
-        assert (offer.epoch, offer.first) == ("P1", 3)
-        assert desk.answer(offer, "known", 3) == [Data(offer.id, 4, [b"m2"], False)]
-        assert desk.outcomes() == [(5, 5, "accepted")]
-
-    def test_an_answer_of_new_makes_all_of_it_unknown_and_nothing_is_sent_again(self) -> None:
-        """Rule 7, though some was never sent here: another restore may have sent it."""
-        desk = Heir(an_export(b"m1", b"m2"))
-        assert desk.answer(desk.welcomed(), "new", epoch="P2") == []
-        assert desk.outcomes() == [(5, 6, "unknown")]
-        desk.publish(b"m3")
-        (data,) = desk.hear()
-        assert isinstance(data, Data)
-        assert data.first == 1, "and P2 is as good as any"
-
-    def test_what_was_published_meanwhile_follows_under_the_new_epoch(self) -> None:
-        desk = Heir(an_export(b"m1"))
-        desk.publish(b"m2")
-        (data,) = desk.answer(desk.welcomed(), "new", epoch="P2")
-        assert isinstance(data, Data)
-        assert (data.first, data.payloads) == (1, [b"m2"])
-        desk.say(Ack(data.id, 1, PLENTY))
-        assert desk.outcomes() == [(5, 5, "unknown"), (6, 6, "accepted")]
-
-    def test_until_it_is_settled_nothing_new_is_sent(self) -> None:
-        desk = Heir(an_export(b"m1", b"m2"))
-        desk.publish(b"m3")
-        offer = desk.welcomed()
-        (data,) = desk.answer(offer, "known", 2)
-        assert data == Data(offer.id, 3, [b"m1", b"m2"], False)
-        desk.say(Ack(offer.id, 3, PLENTY))
-        assert desk.hear() == []
-        desk.say(Ack(offer.id, 4, PLENTY))
-        fresh = desk.offer()
-        assert (fresh.epoch, fresh.first) == (None, 1)
-        (data,) = desk.answer(fresh, "new", epoch="P2")
-        assert data == Data(fresh.id, 1, [b"m3"], False)
-        assert desk.outcomes() == [(5, 6, "accepted")]
-
-    def test_a_hub_that_knows_more_has_all_of_it(self) -> None:
-        """Model item 5: an older export, whose numbers went on elsewhere."""
-        desk = Heir(an_export(b"m1"))
-        desk.publish(b"m2")
-        (offer,) = desk.answer(desk.welcomed(), "known", 40)
-        assert isinstance(offer, Offer)
-        assert (offer.epoch, offer.first) == (None, 1)
-        assert desk.outcomes() == [(5, 5, "accepted")]
-
-    def test_one_refused_for_good_is_skipped_and_then_a_new_numbering_begins(self) -> None:
-        desk = Heir(an_export(b"m1", b"m2"))
-        offer = desk.welcomed()
-        desk.answer(offer, "known", 2)
-        desk.say(Refused(offer.id, 3, 3, "full", None))
-        assert [type(frame) for frame in desk.hear()] == [Gone, Data]
-        desk.say(Refused(offer.id, 4, 4, "full", None))
-        assert desk.outcomes() == [(5, 6, "refused")]
-        desk.publish(b"m3")
-        assert desk.offer().epoch is None
-
-    def test_what_never_had_an_epoch_was_never_sent_and_never_is(self) -> None:
-        """No number makes it once: two restores would apply it twice. So it is unsent, at once."""
-        desk = Heir(an_export(b"m1", b"m2", epoch=None, seq=1, first=1))
-        assert desk.outcomes() == [(1, 2, "unsent")]
-        assert desk.client.is_restored
-        assert desk.publish(b"m3") == 3
-        assert desk.welcomed() == Offer(1, "orders", None, 1)
-
-    def test_a_link_lost_in_between_offers_the_same_again(self) -> None:
-        desk = Heir(an_export(b"m1", b"m2"))
-        desk.answer(desk.welcomed(), "known", 2)
-        desk.publish(b"m3")
-        desk.lose()
-        offer = desk.welcomed()
-        assert (offer.epoch, offer.first) == ("P1", 3)
-        assert desk.answer(offer, "known", 4) == [Offer(offer.id + 1, "orders", None, 1)]
-
-    def test_the_end_makes_it_unknown_and_what_was_never_sent_unsent(self) -> None:
-        desk = Heir(an_export(b"m1"))
-        desk.publish(b"m2")
-        desk.client.close(now=desk.now, timeout=0.0)
-        assert desk.outcomes() == [(5, 5, "unknown"), (6, 6, "unsent")]
-        assert desk.client.is_restored
-
-    def test_a_server_that_bars_the_channel_settles_it_too(self) -> None:
-        messages = ((b"m1", False),)
-        boxes = [ExportedOutbox(name, "P1", 1, 1, 0, messages) for name in ("other", "orders")]
-        desk = Heir(Export("@s", "t1", (), tuple(boxes)))
-        desk.dial()
-        desk.say(type(WELCOME)("@s", "token-2", True, 30_000, 120_000, 1 << 20, 1))
-        assert desk.outcomes() == [(1, 1, "unknown")]
-        assert [box.is_restored for box in desk.client.outboxes] == [False, True]
-
-    def test_what_the_server_is_too_small_for_is_unknown_and_ends_the_import(self) -> None:
-        desk = Heir(an_export(bytes(100)))
-        desk.publish(b"m2")
-        desk.dial()
-        desk.say(type(WELCOME)("@s", "token-2", True, 30_000, 120_000, 50, 128))
-        offer = desk.offer()
-        (fresh,) = desk.answer(offer, "known", 2)
-        assert isinstance(fresh, Offer)
-        assert fresh.epoch is None
-        assert desk.outcomes() == [(5, 5, "unknown")]
-
-
-class TestMisuse:
-    def test_only_a_new_session_takes_an_export_over(self) -> None:
-        exported = an_export(b"m1")
-        desk = ClientByHand()
-        desk.client.publish("other", b"x", False, now=desk.now)
-        with pytest.raises(InvalidState, match="before anything else"):
-            desk.client.restore(exported, now=desk.now)
-        with pytest.raises(InvalidState, match="before anything else"):
-            Heir(exported).client.restore(exported, now=100.0)
-        started = ClientByHand()
-        started.client.start(now=started.now)
-        with pytest.raises(InvalidState, match="before anything else"):
-            started.client.restore(exported, now=started.now)
-
-    def test_more_than_the_session_has_room_for_is_refused_and_changes_nothing(self) -> None:
-        """P3."""
-        desk = ClientByHand(config=small())
-        with pytest.raises(ConfigError, match="history_messages"):
-            desk.client.restore(an_export(*[b"x"] * 9), now=desk.now)
-        assert desk.client.outboxes == []
-        assert desk.client.token is None
-
-
 class TestTwoRestores:
     """The same export twice: one takes the session over from the other, nothing is doubled."""
 
@@ -474,86 +289,3 @@ class TestMoving:
         desk.say(WELCOME)
         assert inside(desk.client, "_old") is None
         assert desk.offer().epoch == "P1"
-
-
-class TestUnsettled:
-    def test_before_the_end_it_says_what_would_become_of_it(self) -> None:
-        desk = ClientByHand()
-        desk.connect()
-        assert desk.client.unsettled() == []
-        for payload in (b"m1", b"m2", b"m3"):
-            desk.client.publish("orders", payload, False, now=desk.now)
-        desk.hear()
-        desk.say(Offered(1, "new", "P1", 0, 1))
-        desk.hear()
-        desk.say(Ack(1, 1, 1))
-        desk.client.publish("orders", b"m4", False, now=desk.now)
-        assert desk.client.unsettled() == [
-            Settled("orders", 2, 3, "unknown", "P1", 2),
-            Settled("orders", 4, 4, "unsent", "", 0),
-        ]
-        desk.say(Ack(1, 3, 1))
-        assert desk.client.unsettled() == [Settled("orders", 4, 4, "unsent", "", 0)]
-
-    @pytest.mark.parametrize("how", ["close", "suspend"])
-    def test_afterwards_what_became_of_it_whether_or_not_it_was_taken(self, how: str) -> None:
-        desk = ClientByHand()
-        desk.connect()
-        desk.client.publish("orders", b"m1", False, now=desk.now)
-        desk.hear()
-        desk.say(Offered(1, "new", "P1", 0, 1))
-        desk.hear()
-        desk.client.publish("orders", b"m2", False, now=desk.now)
-        if how == "close":
-            desk.client.close(now=desk.now, timeout=0.0)
-        else:
-            desk.client.suspend(now=desk.now)
-        told = list(iter(lambda: desk.client.next_settled("orders"), None))
-        assert [one.outcome for one in told] == ["unknown", "unsent"]
-        assert desk.client.unsettled() == told
-
-    def test_what_is_refused_while_it_closes_belongs_to_it(self) -> None:
-        desk = ClientByHand()
-        desk.connect()
-        for payload in (b"m1", b"m2", b"m3"):
-            desk.client.publish("orders", payload, False, now=desk.now)
-        desk.hear()
-        desk.say(Offered(1, "new", "P1", 0, PLENTY))
-        desk.hear()
-        desk.say(Refused(1, 1, 1, "full", None))
-        desk.hear()
-        desk.client.close(now=desk.now)
-        desk.say(Refused(1, 2, 2, "full", None))
-        desk.hear()
-        desk.say(Ack(1, 3, PLENTY))
-        assert desk.client.state is SessionState.CLOSED
-        assert desk.client.unsettled() == [Settled("orders", 2, 2, "refused", "P1", 2, "full")]
-
-    def test_p3_it_is_bounded_by_what_was_held(self) -> None:
-        desk = ClientByHand(config=small())
-        while desk.client.publish("orders", b"x", False, now=desk.now) is not None:
-            pass
-        desk.client.close(now=desk.now, timeout=0.0)
-        assert desk.client.unsettled() == [Settled("orders", 1, 8, "unsent", "", 0)]
-
-    def test_a_session_that_ended_by_itself_says_it_too(self) -> None:
-        desk = ClientByHand()
-        desk.connect()
-        desk.client.publish("orders", b"m1", False, now=desk.now)
-        desk.say(Close(Code.DONE, "bye", None))
-        assert desk.client.state is SessionState.CLOSED
-        assert [one.outcome for one in desk.client.unsettled()] == ["unsent"]
-
-
-def test_a_session_without_channels_is_exported_and_restored() -> None:
-    desk = ClientByHand()
-    desk.connect()
-    exported = desk.client.export(now=desk.now)
-    heir = Heir(exported)
-    assert isinstance(heir.client, ClientSession)
-    assert heir.client.is_restored
-    assert heir.client.unsettled() == []
-    (hello,) = heir.dial()
-    assert isinstance(hello, Hello)
-    assert hello.token == WELCOME.token
-    heir.client.handle_link_lost(heir.link, LOST, now=heir.now)

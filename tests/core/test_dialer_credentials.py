@@ -173,7 +173,7 @@ class TestWithholding:
         desk.client.withhold_credentials("the vault is sealed", now=desk.now)
         (down,) = desk.events()
         assert isinstance(down, LinkDown)
-        assert down.ending == Ending(Code.LOST, "the vault is sealed")
+        assert down.ending == Ending(Code.WITHHELD, "the vault is sealed")
         assert desk.hear() == [], "the peer hears no word of it"
         assert [ending.reason for ending in desk.endings()] == ["no credentials to show"]
         dial(desk)
@@ -182,7 +182,7 @@ class TestWithholding:
     def test_of_a_first_and_only_try_that_is_the_end(self) -> None:
         desk = asking(wait=0.0)
         desk.client.withhold_credentials("the vault is sealed", now=desk.now)
-        assert desk.client.ending == Ending(Code.LOST, "the vault is sealed")
+        assert desk.client.ending == Ending(Code.WITHHELD, "the vault is sealed")
 
     def test_a_driver_that_never_polled_hears_nothing_of_the_link(self) -> None:
         desk = ClientByHand(asks=True)

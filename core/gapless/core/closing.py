@@ -45,6 +45,7 @@ class Code(enum.IntEnum):
     TIMEOUT = 4006
     NOT_GAPLESS = 4007
     REJECTED = 4008
+    WITHHELD = 4009
 
 
 CLOSE_CLASSES: Mapping[int, CloseClass] = MappingProxyType(

@@ -165,7 +165,8 @@ class Dialer(Session):
     def withhold_credentials(self, reason: str, *, now: float) -> None:
         """Answer `CredentialsWanted`: there are none; the connect under way has failed.
 
-        `reason` is told to the application, never to the peer. The next try asks again.
+        `reason` is told to the application, never to the peer; the code is `WITHHELD`. The next try
+        asks again.
 
         Raises:
             InvalidState: none are wanted now.
@@ -177,7 +178,7 @@ class Dialer(Session):
         if not self._take_back(link):
             self._commands.append(CloseLink(link.id, _WITHHELD))
         link.end()
-        self._drop_link(link, Ending(Code.LOST, reason), now)
+        self._drop_link(link, Ending(Code.WITHHELD, reason), now)
 
     def close(self, *, now: float, timeout: float | None = None) -> None:
         """End the session once every publish is settled, or after `timeout` seconds.

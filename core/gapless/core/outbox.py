@@ -119,7 +119,21 @@ class Outbox:
 
     def unsettled(self) -> list[Settled]:
         """Say what isn't accepted: what the end left, and what would become of the rest now."""
-        return [*self._unsettled, *self._snapshot()]
+        return [*self._unsettled, *self.pending()]
+
+    def pending(self) -> list[Settled]:
+        """What would become of what is held if the session ended now."""
+        first, head = self._history.first, self._history.head
+        sent = max(self._sent_through, first - 1)
+        number, epoch = self._offset + first, self.epoch or ""
+        words: list[Settled] = []
+        if sent >= first:
+            last = self._offset + sent
+            words.append(Settled(self.channel, number, last, "unknown", epoch, first))
+        if head > sent:
+            after, last = self._offset + sent + 1, self._offset + head
+            words.append(Settled(self.channel, after, last, "unsent", "", 0))
+        return words
 
     def has_room(self, size: int) -> bool:
         """Whether a message of `size` bytes can be published now.
@@ -252,7 +266,7 @@ class Outbox:
     def hand_over(self) -> None:
         """Another session will say what becomes of what is held."""
         self._is_closing = True
-        self._unsettled += self._snapshot()
+        self._unsettled += self.pending()
         self._history.drop_through(self._history.head)
         self._imported_through = 0
 
@@ -311,20 +325,6 @@ class Outbox:
         return frame
 
     # internals
-
-    def _snapshot(self) -> list[Settled]:
-        """What would become of what is held if the session ended now."""
-        first, head = self._history.first, self._history.head
-        sent = max(self._sent_through, first - 1)
-        number, epoch = self._offset + first, self.epoch or ""
-        words: list[Settled] = []
-        if sent >= first:
-            last = self._offset + sent
-            words.append(Settled(self.channel, number, last, "unknown", epoch, first))
-        if head > sent:
-            after, last = self._offset + sent + 1, self._offset + head
-            words.append(Settled(self.channel, after, last, "unsent", "", 0))
-        return words
 
     def _refuse_giants(self) -> None:
         """Refuse what the server wouldn't take, as far as nothing before it waits for an answer."""

@@ -179,10 +179,8 @@ class Pair:
         if restore is not None:
             session.restore(restore, now=self.clock.now)
         self._named += 1
-        name = f"C{self._named}"
-        peer = Peer(
-            name, session, self._new_client_wire, clock=self.clock, observers=self.observers
-        )
+        name, new_wire = f"C{self._named}", self._new_client_wire
+        peer = Peer(name, session, new_wire, clock=self.clock, observers=self.observers)
         self.peers.append(peer)
         return peer
 
