@@ -180,7 +180,7 @@ def test_an_answer_that_came_too_late_serves_the_next_connect() -> None:
             entering = asyncio.create_task(block.__aenter__())
             await until(lambda: wire.connections == 2)
             answer.set_result("right")
-            session = await entering
+            await entering
             assert calls == 1
             await block.__aexit__(None, None, None)
 

@@ -1,6 +1,8 @@
 """What a client does next is one table; what it doesn't name is tried again."""
 
 import copy
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,6 +72,13 @@ def test_refused_credentials_are_told_from_a_wrong_address() -> None:
 def test_the_tables_can_not_be_changed_at_run_time() -> None:
     with pytest.raises(TypeError):
         CLOSE_CLASSES[1] = CloseClass.STOP  # type: ignore[index]  # that is the point
+
+
+def test_the_page_of_sessions_shows_the_table() -> None:
+    page = Path(__file__).parents[2] / "docs" / "topics" / "sessions.md"
+    rows = re.findall(r"^\| (\d+) \| ([a-z ]+) \|$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    shown = {int(number): CloseClass(kind) for number, kind in rows}
+    assert shown == {**dict(Endings().codes), **dict(Endings().statuses)}
 
 
 class TestEditing:

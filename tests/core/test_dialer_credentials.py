@@ -143,6 +143,8 @@ class TestAsking:
         desk.client.close(now=desk.now, timeout=0.0)
         assert [type(event) for event in desk.events()] == [Closed]
         assert not desk.client.wants_credentials
+        with pytest.raises(InvalidState, match="wants_credentials"):
+            desk.client.show_credentials("key", now=desk.now)
         assert desk.client.next_deadline() is None
 
     def test_a_welcome_that_nobody_asked_for_is_a_violation(self) -> None:

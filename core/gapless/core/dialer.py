@@ -158,6 +158,8 @@ class Dialer(Session):
             ConfigError: they can't be sent.
         """
         self._clamp(now)
+        if self._dialing is None:
+            raise InvalidState("no connect is under way; ask wants_credentials first")
         self._credentials.give(credentials)
         self._events.pop(CredentialsWanted, None)
         self._mark_writable(self._dialing)
