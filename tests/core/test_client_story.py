@@ -31,6 +31,7 @@ from gapless.core.frames import (
     Refused,
     Welcome,
 )
+from gapless.core.outbox import OfferPhase
 from gapless.core.states import SessionState
 
 from .by_hand import ClientByHand
@@ -122,18 +123,43 @@ class Life(RuleBasedStateMachine):
     def the_server_says(self, which: int, frame: Frame) -> None:
         self.say(which, frame)
 
-    @rule(channel=channels, kind=st.sampled_from(["known", "new"]), through=st.integers(-1, 6))
-    def the_server_takes_what_is_sent(self, channel: str, kind: str, through: int) -> None:
-        """An answer that fits, which random words rarely are."""
+    @rule(resumed=st.booleans(), key=st.sampled_from(["key", "refused"]))
+    def a_connect_goes_as_it_should(self, resumed: bool, key: str) -> None:
+        """Which it rarely does by chance: dialled, opened, shown, and judged."""
+        if self.client.state is SessionState.CLOSED:
+            return
+        deadline = self.client.next_deadline()
+        self.desk.now = max(self.desk.now, deadline or 0.0)
+        self.client.handle_timeout(now=self.desk.now)
+        self.carry_out()
+        if not self.links or self.links[-1] == self.client.link:
+            return
+        self.client.handle_link_opened(self.links[-1], now=self.desk.now)
+        if self.client.wants_credentials:
+            self.it_shows_credentials(key)
+        self.look()
+        if key == "refused":
+            self.say(-1, Close(Code.UNAUTHORIZED, "", None))
+        else:
+            self.the_server_welcomes(-1, resumed)
+
+    @rule(channel=channels, is_known=st.booleans(), taken=st.integers(0, 3))
+    def a_publish_goes_as_it_should(self, channel: str, is_known: bool, taken: int) -> None:
+        """The server answers the offer, and takes so much of what is sent."""
+        self.it_publishes(channel, 2)
+        self.look()
         for box in self.client.outboxes:
-            if box.channel == channel and box.id:
-                epoch = box.epoch or "P1"
-                last = through if kind == "known" else 0
-                if through < 0:
-                    self.say(-1, Ack(box.id, box.published, 1 << 30))
+            if box.channel == channel and box.phase is OfferPhase.ASKED:
+                held = box.export()
+                if is_known and box.epoch is not None:
+                    self.say(-1, Offered(box.id, "known", box.epoch, held.seq - 1, 1 << 30))
                 else:
-                    answer = Offered(box.id, kind, epoch, last, 1 << 30)  # type: ignore[arg-type]  # a Literal
-                    self.say(-1, answer)
+                    self.say(-1, Offered(box.id, "new", f"P{self.desk.now:g}", 0, 1 << 30))
+            self.look()
+            if box.channel == channel and box.phase is OfferPhase.OPEN:
+                held = box.export()
+                seq = held.seq - 1 + min(taken, held.sent)
+                self.say(-1, Ack(box.id, seq, 1 << 30))
 
     # the application
 
@@ -162,16 +188,18 @@ class Life(RuleBasedStateMachine):
                     self.published[channel] += 1
                     assert number == self.published[channel], "numbers go on"
 
-    @rule(timeout=st.sampled_from([0.0, 5.0]))
-    def it_closes(self, timeout: float) -> None:
-        self.client.close(now=self.desk.now, timeout=timeout)
+    @rule(timeout=st.sampled_from([0.0, 5.0, 5.0, None]))
+    def it_leaves(self, timeout: float | None) -> None:
+        if timeout is None:
+            self.client.suspend(now=self.desk.now)
+        else:
+            self.client.close(now=self.desk.now, timeout=timeout)
 
-    @rule()
-    def it_suspends(self) -> None:
-        self.client.suspend(now=self.desk.now)
-
-    @rule()
-    def it_exports_and_another_restores(self) -> None:
+    @rule(is_busy=st.booleans(), taken=st.integers(0, 2))
+    def it_exports_and_another_restores(self, is_busy: bool, taken: int) -> None:
+        if is_busy:
+            self.a_connect_goes_as_it_should(True, "key")
+            self.a_publish_goes_as_it_should("a", False, taken)
         if self.client.state is SessionState.CLOSED:
             return
         self.look()
