@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from gapless.core.closing import Endings
 from gapless.core.config import Config, check_setting
 from gapless.core.errors import ConfigError
 from gapless.core.states import LINK, SESSION, SLOT, State, Trigger
@@ -106,6 +107,8 @@ def spelled(value: object) -> str:
     """A setting as a page shows it."""
     if value is None or isinstance(value, str):
         return str(value)
+    if isinstance(value, Endings):
+        return "[a table](sessions.md)"
     return f"{value:,}" if isinstance(value, int) else f"{value:,g}"
 
 

@@ -124,7 +124,10 @@ def test_a_refused_token_is_final_whatever_the_wait(token: str | None) -> None:
         async with serve(token="token") as server, Forwarder(server.port) as wire:
             error = await refusal_of(wire.url, token=token, wait=9)
             assert wire.connections == 1
-            assert str(error).endswith(": the credentials were refused; check token=")
+            words = (
+                ": the credentials were refused; show others, or have them asked for; check token="
+            )
+            assert str(error).endswith(words)
             assert server.sessions == []
             async with connect(wire.url, token="token"):
                 pass
@@ -142,7 +145,8 @@ def test_a_refused_token_is_final_whatever_the_wait(token: str | None) -> None:
         ),
         (
             b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",
-            "the server refused the WebSocket handshake: HTTP 401; check token=",
+            "the server refused the WebSocket handshake: HTTP 401; "
+            "show others, or have them asked for; check token=",
         ),
         (
             b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",

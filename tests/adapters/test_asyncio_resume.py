@@ -17,6 +17,7 @@ from gapless.adapters.asyncio import (
     serve,
 )
 from gapless.core.closing import Code
+from gapless.core.events import SessionEvent
 
 from .support import (
     QUICK,
@@ -324,7 +325,7 @@ def test_a_session_reads_and_publishes_many_channels_over_a_cut() -> None:
     run(main())
 
 
-async def _pending(session: Session, count: int) -> list[LinkUp | LinkDown | Goodbye | Closed]:
+async def _pending(session: Session, count: int) -> list[SessionEvent]:
     events = session.events()
     return [await anext(events) for _ in range(count)]
 

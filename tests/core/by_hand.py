@@ -101,9 +101,18 @@ class HubByHand:
 class ClientByHand:
     """A real client; its server is played by hand."""
 
-    def __init__(self, *, config: Config | None = None, seed: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        config: Config | None = None,
+        seed: int = 1,
+        asks: bool = False,
+        wait: float = 1e9,
+    ) -> None:
         self.now: float = 100.0
-        self.client = ClientSession(config or Config(), rng=Random(seed), wait=1e9)
+        self.client = ClientSession(
+            config or Config(), rng=Random(seed), wait=wait, asks_credentials=asks
+        )
         self.commands: list[Command] = []
         self.link = 0
 

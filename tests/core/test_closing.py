@@ -1,10 +1,24 @@
 """What a client does next is one table; what it doesn't name is tried again."""
 
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapless.core.closing import CLOSE_CLASSES, STATUS_CLASSES, CloseClass, Code, Ending
+from gapless.core.closing import (
+    CLOSE_CLASSES,
+    STATUS_CLASSES,
+    CloseClass,
+    Code,
+    Ending,
+    Endings,
+)
+from gapless.core.config import Config
+from gapless.core.errors import ConfigError
 
 FINAL = {CloseClass.STOP, CloseClass.REFRESH_CREDENTIALS}
 
@@ -58,3 +72,64 @@ def test_refused_credentials_are_told_from_a_wrong_address() -> None:
 def test_the_tables_can_not_be_changed_at_run_time() -> None:
     with pytest.raises(TypeError):
         CLOSE_CLASSES[1] = CloseClass.STOP  # type: ignore[index]  # that is the point
+
+
+def test_the_page_of_sessions_shows_the_table() -> None:
+    page = Path(__file__).parents[2] / "docs" / "topics" / "sessions.md"
+    rows = re.findall(r"^\| (\d+) \| ([a-z ]+) \|$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    shown = {int(number): CloseClass(kind) for number, kind in rows}
+    assert shown == {**dict(Endings().codes), **dict(Endings().statuses)}
+
+
+class TestEditing:
+    def test_a_row_that_is_changed_counts_and_the_others_stay(self) -> None:
+        endings = Endings().changed({4700: CloseClass.STOP}, statuses={503: CloseClass.STOP})
+        assert endings.classify(Ending(4700, "banned")) is CloseClass.STOP
+        assert endings.classify(Ending(Code.TRY_LATER, "", status=503)) is CloseClass.STOP
+        assert endings.classify(Ending(Code.VERSION, "")) is CloseClass.STOP
+        assert endings.classify(Ending(4701, "")) is CloseClass.RESUME
+        assert Ending(4700, "banned").close_class is CloseClass.RESUME, "the default is untouched"
+
+    def test_a_row_can_be_softened(self) -> None:
+        endings = Endings().changed({Code.REJECTED: CloseClass.NEW_SESSION})
+        assert endings.classify(Ending(Code.REJECTED, "")) is CloseClass.NEW_SESSION
+
+    def test_a_status_counts_before_the_code(self) -> None:
+        endings = Endings().changed({4700: CloseClass.STOP}, statuses={200: CloseClass.RESUME})
+        assert endings.classify(Ending(4700, "", status=200)) is CloseClass.RESUME
+        assert endings.classify(Ending(4700, "", status=299)) is CloseClass.STOP
+
+    @pytest.mark.parametrize("code", [999, 5000, 0, -1, True, 4700.0, "4700", None])
+    def test_a_code_that_can_not_be_one_is_named(self, code: Any) -> None:
+        with pytest.raises(ConfigError, match=r"Endings\.codes has .*1000 … 4999"):
+            Endings().changed({code: CloseClass.STOP})
+
+    @pytest.mark.parametrize("status", [199, 600, 101, False, "503"])
+    def test_a_status_that_can_not_be_one_is_named(self, status: Any) -> None:
+        with pytest.raises(ConfigError, match=r"Endings\.statuses has .*200 … 599"):
+            Endings().changed(statuses={status: CloseClass.STOP})
+
+    def test_a_class_is_one_of_the_four(self) -> None:
+        wrong: Any = "stop"
+        with pytest.raises(ConfigError, match=r"Endings\.codes says 'stop' for 4700"):
+            Endings().changed({4700: wrong})
+
+    @pytest.mark.parametrize(
+        ("rows", "words"),
+        [
+            ({4700: CloseClass.STOP}, "must be a tuple"),
+            ((4700,), "a row is a number and its CloseClass"),
+            (((4700, CloseClass.STOP, 1),), "a row is a number and its CloseClass"),
+            (((4700, CloseClass.STOP), (4700, CloseClass.RESUME)), "4700 twice"),
+        ],
+    )
+    def test_a_table_that_exists_is_valid(self, rows: Any, words: str) -> None:
+        with pytest.raises(ConfigError, match=words):
+            Endings(codes=rows)
+
+    def test_tables_are_values(self) -> None:
+        """They stand in a config, which can be compared, hashed and copied."""
+        edited = Endings().changed({4700: CloseClass.STOP})
+        assert edited == Endings().changed({4700: CloseClass.STOP}) != Endings()
+        assert hash(Config(endings=edited)) == hash(Config(endings=edited))
+        assert copy.deepcopy(edited) == edited

@@ -98,6 +98,10 @@ class TestChecks:
         with pytest.raises(ConfigError, match="wait, reject or rotate"):
             Config(overflow="block")  # type: ignore[arg-type]  # that is the point
 
+    def test_the_table_of_endings_is_one(self) -> None:
+        with pytest.raises(ConfigError, match=r"Config\.endings is .*Endings"):
+            Config(endings={4700: "stop"})  # type: ignore[arg-type]  # that is the point
+
     def test_the_backoff_can_not_start_above_its_cap(self) -> None:
         with pytest.raises(ConfigError, match="backoff_base is above"):
             Config(backoff_base=11.0)

@@ -8,7 +8,7 @@ import pytest
 
 from gapless.core.accounts import Accounts
 from gapless.core.client import ClientSession
-from gapless.core.closing import CLOSE_CLASSES, CloseClass, Code, Ending
+from gapless.core.closing import CloseClass, Code, Ending, Endings
 from gapless.core.config import Config
 from gapless.core.dialer import Dialer
 from gapless.core.errors import ConfigError, InvalidState
@@ -197,15 +197,10 @@ class TestLosing:
             desk.client.handle_timeout(now=desk.now)
         assert len(desk.polled()) <= 1
 
-    def test_a_close_of_class_new_session_forgets_the_token(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_close_of_class_new_session_forgets_the_token(self) -> None:
         """The table is data: an embedder's own code may mean it."""
-        monkeypatch.setattr(
-            "gapless.core.closing.CLOSE_CLASSES",
-            {**CLOSE_CLASSES, 4900: CloseClass.NEW_SESSION},
-        )
-        desk = ClientByHand()
+        endings = Endings().changed({4900: CloseClass.NEW_SESSION})
+        desk = ClientByHand(config=Config(endings=endings))
         desk.connect()
         desk.say(Close(4900, "forget it", None))
         (hello, *_) = desk.dial()

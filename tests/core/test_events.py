@@ -44,6 +44,7 @@ def test_the_unions_name_every_case() -> None:
         "LinkUp",
         "LinkDown",
         "Goodbye",
+        "CredentialsWanted",
         "Closed",
     }
     assert {kind.__name__ for kind in get_args(events.Command)} == {

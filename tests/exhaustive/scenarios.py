@@ -71,6 +71,8 @@ def configs(scenario: Scenario) -> tuple[Config, Config]:
     client = Config(
         window=KIB,
         heartbeat=NEVER,
+        cleanup_interval=NEVER,
+        metrics_interval=86_400.0,
         backoff_base=DELAY,
         backoff_cap=DELAY,
         history_messages=2,
@@ -78,6 +80,8 @@ def configs(scenario: Scenario) -> tuple[Config, Config]:
     server = Config(
         window=KIB,
         heartbeat=NEVER,
+        cleanup_interval=NEVER,
+        metrics_interval=86_400.0,
         history_messages=8,
         patience=scenario.patience or 0.0,
     )

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from gapless.core.budget import MemoryReport
-from gapless.core.client import ClientSession, SessionStats
+from gapless.core.client import ClientSession
 from gapless.core.closing import Code, Ending
 from gapless.core.config import Config
 from gapless.core.events import ChannelEvent, Closed, Goodbye, Message, Settled
+from gapless.core.figures import SessionStats
 from gapless.core.frames import Ack, Data, Frame, Gone, Offer, Offered
 from gapless.core.hub import Hub
 from gapless.core.outbox import Outbox

@@ -57,13 +57,14 @@ def parse_url(url: str) -> Address:
     return Address(name, default if port is None else port, secure, header, target)
 
 
-def check_dialing(token: str | None, resume: str | None, wait: object) -> None:
+def check_dialing(token: object, resume: str | None, wait: object) -> None:
     """Refuse what could not be sent, or waited for.
 
     Raises:
-        ConfigError: a token is none that can be sent, or `wait` is no time.
+        ConfigError: a token is none that can be sent, nor a function, or `wait` is no time.
     """
-    check_secret("token=", token, MAX_CREDENTIALS)
+    if not callable(token):
+        check_secret("token=", token, MAX_CREDENTIALS)
     check_secret("resume=", resume, MAX_TOKEN, least=1)
     if not isinstance(wait, int | float) or not 0 <= wait < float("inf"):
         raise ConfigError(f"wait= is {wait!r}; it must be a number of seconds, 0 for one try")

@@ -155,6 +155,8 @@ def advice(
         return f"check the address, or wait for the server with {wait}"
     if ending.code == Code.REJECTED and ending.status is None:
         return f"check the address, or {trust}"
+    if ending.code == Code.WITHHELD:
+        return f"check what {token} calls"
     if ending.code == Code.VERSION:
         return "use a version of gapless that speaks the server's"
     return "check that the address is a gapless server's"

@@ -65,7 +65,7 @@ class Accounts:
         self._kinds: dict[Holding, Shed] = {}
         self.stirred: dict[Holding, None] = {}
         self._named: dict[Holding, None] = {}
-        self.relieve: Callable[[int, float], bool] = lambda size, now: False
+        self.relieve: Callable[[int, float], bool] = _nothing_to_shed
         self.unbooked = 0
         self.slack = self._room_to_look()
         self._deadline: float | None = None
@@ -226,6 +226,10 @@ class Accounts:
         if held <= limits.cleanup:
             return limits.cleanup - held
         return min(max(limits.limit - held, 0), limits.cleanup // 16)
+
+
+def _nothing_to_shed(size: int, now: float) -> bool:
+    return False
 
 
 def limits(config: Config) -> Limits:

@@ -52,11 +52,11 @@ class Channels:
     def __init__(
         self,
         config: Config,
+        books: Accounts,
         *,
         new_epoch: Callable[[], str],
         durable: bool,
         commands: list[Command],
-        books: Accounts,
     ) -> None:
         self._books = books
         self._config = config

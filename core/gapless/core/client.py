@@ -5,7 +5,7 @@ resume costs a subscription nothing (rule 1). Publishing goes through one outbox
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import count
 from random import Random
 
@@ -16,7 +16,8 @@ from .config import Config
 from .dialer import Dialer
 from .errors import InvalidChannel, InvalidState, TooManyChannels, too_large
 from .events import ChannelEvent, Message, Settled
-from .figures import session_gauges
+from .export import Export, check_room
+from .figures import SessionStats, session_gauges
 from .frames import (
     Ack,
     Denied,
@@ -33,7 +34,8 @@ from .history import ENTRY_BYTES
 from .lane import Inbound, Lane
 from .link import Link
 from .monitor import Alert, Gauges, Health, Metrics
-from .outbox import OUTBOX_BYTES, Outbox
+from .outbox import Outbox
+from .outboxes import Outboxes
 from .position import ME, Since, check_channel, check_since, check_text
 from .receiver import RUN_BYTES
 from .session import MAX_IDS
@@ -43,34 +45,6 @@ from .violation import Violation
 from .watch import Watch
 
 
-@dataclass(frozen=True, slots=True)
-class SessionStats:
-    """What happened in a session so far.
-
-    Attributes:
-        links: connections that carried it.
-        resumes: those on which the server still had it.
-        received: messages that arrived in order, once.
-        taken: of these, what the application has taken.
-        duplicates: messages that came again and were dropped.
-        lost: messages reported lost.
-        gaps: holes seen on a live link, each repaired by subscribing again.
-        published, accepted: messages handed over, and how many of them are accepted.
-        round_trip: seconds a ping last took, or None.
-    """
-
-    links: int
-    resumes: int
-    received: int
-    taken: int
-    duplicates: int
-    lost: int
-    gaps: int
-    published: int
-    accepted: int
-    round_trip: float | None
-
-
 class ClientSession(Dialer):
     """A session as its client drives it.
 
@@ -78,6 +52,7 @@ class ClientSession(Dialer):
         config: see `Config`.
         rng: jitter, and nothing else.
         credentials: shown in every `hello`; opaque to gapless.
+        asks_credentials: whether they are asked for at each connect instead: `CredentialsWanted`.
         token: a session token saved earlier, to resume that session.
         wait: seconds to keep trying for the first connection; 0: one try.
     """
@@ -88,6 +63,7 @@ class ClientSession(Dialer):
         *,
         rng: Random,
         credentials: str | None = None,
+        asks_credentials: bool = False,
         token: str | None = None,
         wait: float = 0.0,
     ) -> None:
@@ -99,16 +75,15 @@ class ClientSession(Dialer):
             books=books,
             watch=watch,
             credentials=credentials,
+            asks_credentials=asks_credentials,
             token=token,
             wait=wait,
         )
         self._requests = count(1)
-        self._offers = count(1)
         self._subscriptions: dict[str, Subscription] = {}
         self._leaving: dict[Subscription, None] = {}
-        self._outboxes: dict[str, Outbox] = {}
+        self._outboxes = Outboxes(config, books)
         self._starved: dict[Outbox, None] = {}
-        self._stayed: dict[Outbox, None] = {}
         self._departed: Counter[str] = Counter()
 
     @property
@@ -119,18 +94,32 @@ class ClientSession(Dialer):
     @property
     def outboxes(self) -> list[Outbox]:
         """What the session publishes to."""
-        return list(self._outboxes.values())
+        return list(self._outboxes)
 
     @property
     def held_bytes(self) -> int:
         """Bytes in all inboxes and outboxes."""
         inboxes = sum(sub.held_bytes for sub in self._subscriptions.values())
-        return inboxes + sum(outbox.held_bytes for outbox in self._outboxes.values())
+        return inboxes + sum(outbox.held_bytes for outbox in self._outboxes)
 
     @property
     def is_settled(self) -> bool:
         """Whether every published message has ended in one of the four ways."""
-        return all(outbox.is_settled for outbox in self._outboxes.values())
+        return self._outboxes.is_settled
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether everything imported has ended in one of the four ways; true if nothing was."""
+        return self._outboxes.is_restored
+
+    def unsettled(self) -> list[Settled]:
+        """Say what was published and is not accepted.
+
+        Once the session's end has begun: what was refused, unknown or unsent from then on. Of what
+        is not settled yet, what would become of it if the session ended now: unknown if it was
+        sent, else unsent.
+        """
+        return self._outboxes.unsettled()
 
     def stats(self) -> SessionStats:
         """Count what happened so far."""
@@ -143,8 +132,8 @@ class ClientSession(Dialer):
             duplicates=counts["duplicates"],
             lost=counts["lost"],
             gaps=counts["gaps"],
-            published=sum(outbox.published for outbox in self._outboxes.values()),
-            accepted=sum(outbox.accepted for outbox in self._outboxes.values()),
+            published=sum(outbox.count for outbox in self._outboxes),
+            accepted=sum(outbox.accepted for outbox in self._outboxes),
             round_trip=self.round_trip,
         )
 
@@ -165,6 +154,47 @@ class ClientSession(Dialer):
         return self._watch.next_alert()
 
     # commands
+
+    def export(self, *, now: float) -> Export:
+        """End here at once, like `suspend`, and give out what another session carries on with.
+
+        What is published and not settled goes along: what becomes of it is said where it is
+        restored, under the same numbers. Here it only shows in `unsettled`.
+
+        Raises:
+            InvalidState: the session is over.
+        """
+        now = self._clamp(now)
+        if self.state is SessionState.CLOSED:
+            raise InvalidState("the session is over; export it before it ends")
+        taken = [(sub.channel, sub.position) for sub in self._subscriptions.values()]
+        exported = Export(
+            self.id,
+            self.token,
+            tuple((channel, position) for channel, position in taken if position is not None),
+            self._outboxes.export(),
+        )
+        self.suspend(now=now)
+        return exported
+
+    def restore(self, exported: Export, *, now: float) -> None:
+        """Carry an exported session on, before anything else is done here.
+
+        Its token is the one to resume, its messages are offered first, its numbers go on. Its
+        positions are the application's: subscribe since `Export.position`.
+
+        Raises:
+            InvalidState: the session was started, published to or given a token before.
+            ConfigError: there is more than `config` has room for; it names the field.
+        """
+        now = self._clamp(now)
+        if self.state is not SessionState.NEW or len(self._outboxes) or self._token is not None:
+            raise InvalidState("restore into a new session, without a token, before anything else")
+        check_room(exported, self.config)
+        self._token = exported.token
+        self._outboxes.restore(exported.outboxes, now=now)
+        for outbox in self._outboxes:
+            self._touch(outbox)
 
     def subscribe(self, channel: str, since: Since = "latest", *, now: float) -> Subscription:
         """Read a channel. Its answer shows in `Subscription.is_confirmed` or `.refusal`.
@@ -251,7 +281,7 @@ class ClientSession(Dialer):
             raise too_large(channel, len(payload), self.max_message)
         if text:
             check_text(payload)
-        outbox = self._outbox(channel)
+        outbox = self._outboxes.open(channel, self._max_channels, now=now)
         if not outbox.has_room(len(payload)):
             return None
         size = len(payload) + ENTRY_BYTES
@@ -265,7 +295,7 @@ class ClientSession(Dialer):
 
     def next_settled(self, channel: str) -> Settled | None:
         """Take the next word on what became of messages published to a channel."""
-        outbox = self._outboxes.get(channel)
+        outbox = self._outboxes.find(channel)
         if outbox is None:
             return None
         settled = outbox.next_settled()
@@ -277,37 +307,21 @@ class ClientSession(Dialer):
     # for Session and Dialer
 
     def _lanes(self) -> list[Lane]:
-        outboxes = [one for one in self._outboxes.values() if one not in self._stayed]
-        return [*self._leaving, *self._subscriptions.values(), *outboxes]
+        return [*self._leaving, *self._subscriptions.values(), *self._outboxes.present]
 
     def _stay(self) -> bool:
-        self._stayed = dict.fromkeys(
-            outbox for outbox in self._outboxes.values() if outbox.is_unanswered
-        )
-        for outbox in self._stayed:
-            outbox.stay()
-        return bool(self._stayed)
+        return self._outboxes.stay()
 
     def _settle_staying(self, frame: Ack | Refused, now: float) -> None:
-        for outbox in self._stayed:
-            if outbox.id == frame.id:
-                if isinstance(frame, Ack):
-                    outbox.receive_ack(frame, now=now)
-                    is_over = not outbox.is_unanswered
-                else:
-                    # What follows a refused message is discarded: no answer will come.
-                    is_over = outbox.receive_refused(frame, now=now)
-                if is_over:
-                    del self._stayed[outbox]
-                    outbox.handle_link_lost(now=now)
-                self._touch(outbox)
-                return
+        outbox = self._outboxes.settle_staying(frame, now=now)
+        if outbox is not None:
+            self._touch(outbox)
 
-    def _staying(self) -> list[Lane]:
-        return list(self._stayed)
+    def _staying(self) -> Sequence[Lane]:
+        return self._outboxes.staying
 
     def _stay_no_more(self) -> None:
-        self._stayed.clear()
+        self._outboxes.stay_no_more()
 
     def _next_pipelined(self, now: float) -> Subscribe | None:
         for subscription in self._subscriptions.values():
@@ -381,8 +395,8 @@ class ClientSession(Dialer):
 
     def _receive_welcome(self, link: Link, frame: Welcome, now: float) -> None:
         super()._receive_welcome(link, frame, now)
-        for index, outbox in enumerate(self._outboxes.values()):
-            outbox.take_limits(self.max_message, is_barred=index >= self._max_channels)
+        self._outboxes.take_limits(self.max_message, self._max_channels)
+        for outbox in self._outboxes:
             self._touch(outbox)
 
     def _touch(self, lane: Lane) -> None:
@@ -403,15 +417,17 @@ class ClientSession(Dialer):
     def _detach_lanes(self, now: float) -> None:
         super()._detach_lanes(now)
         self._leaving.clear()
-        for outbox in self._outboxes.values():
+        for outbox in self._outboxes:
             self._books.stir(outbox)
+
+    def _leave(self) -> None:
+        super()._leave()
+        self._outboxes.leave()
 
     def _finish(self, ending: Ending, now: float) -> None:
         super()._finish(ending, now)
-        for outbox in self._outboxes.values():
-            outbox.abandon()
-            self._books.stir(outbox)
-            self._ready[outbox] = None
+        self._outboxes.abandon()
+        self._ready |= dict.fromkeys(self._outboxes)
         for subscription in self._subscriptions.values():
             subscription.phase = Phase.ENDED
             self._ready[subscription] = None
@@ -439,23 +455,6 @@ class ClientSession(Dialer):
         if deadline is not None:
             self._timers.set(subscription, deadline)
 
-    def _outbox(self, channel: str) -> Outbox:
-        outbox = self._outboxes.get(channel)
-        if outbox is None:
-            check_channel(channel)
-            if channel.startswith("@"):
-                raise InvalidChannel(f"{channel!r}: names that begin with @ can't be published to")
-            if len(self._outboxes) >= self._max_channels:
-                raise TooManyChannels(f"{self._max_channels} channels are published to already")
-            if not self._books.make_room(OUTBOX_BYTES, now=self._now):
-                raise TooManyChannels(f"there is no memory to publish to channel {channel!r}")
-            outbox = Outbox(channel, config=self.config, ids=self._offers)
-            self._outboxes[channel] = outbox
-            self._books.open(outbox, Shed.NEVER, now=self._now)
-        if outbox.is_barred:
-            raise TooManyChannels(f"the server lets publish to {self._max_channels} channels")
-        return outbox
-
     def _handle_timer(self, name: str, now: float) -> None:
         if name not in ("cleanup", "metrics"):
             super()._handle_timer(name, now)
@@ -469,7 +468,7 @@ class ClientSession(Dialer):
 
     def _gauges(self, now: float) -> Gauges:
         return session_gauges(
-            [*self._subscriptions.values(), *self._outboxes.values()],
+            [*self._subscriptions.values(), *self._outboxes],
             is_up=self._link is not None,
             is_stale=self.is_stale(now=now),
             held=self._books.held,

@@ -1,14 +1,17 @@
-"""Why links and sessions end, and what a client does next: one data table.
+"""Why links and sessions end, and what a client does next: one data table, which can be edited.
 
 `Close.code` and the WebSocket close code are the same number. An HTTP status that answers a
-handshake is looked up in `STATUS_CLASSES`. What a table doesn't name is RESUME: trying again with
-backoff is harmless, giving up is not.
+handshake is looked up first. What a table doesn't name is RESUME: trying again with backoff is
+harmless, giving up is not. A session asks its own table, `Config.endings`.
 """
 
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import cast
+
+from .errors import ConfigError
 
 
 class CloseClass(enum.Enum):
@@ -42,6 +45,7 @@ class Code(enum.IntEnum):
     TIMEOUT = 4006
     NOT_GAPLESS = 4007
     REJECTED = 4008
+    WITHHELD = 4009
 
 
 CLOSE_CLASSES: Mapping[int, CloseClass] = MappingProxyType(
@@ -85,7 +89,71 @@ class Ending:
 
     @property
     def close_class(self) -> CloseClass:
-        """What to do next, by the tables above."""
-        if self.status is not None and self.status in STATUS_CLASSES:
-            return STATUS_CLASSES[self.status]
-        return CLOSE_CLASSES.get(self.code, CloseClass.RESUME)
+        """What to do next, by the tables above; a session with its own asks `Endings`."""
+        return DEFAULT_ENDINGS.classify(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Endings:
+    """What a client does next, by close codes and HTTP statuses. `changed` makes an edited one.
+
+    Attributes:
+        codes: pairs of a close code, 1000 … 4999, and its class.
+        statuses: pairs of an HTTP status, 200 … 599, and its class.
+
+    Raises:
+        ConfigError: a number is out of range or named twice, or a class is none.
+    """
+
+    codes: tuple[tuple[int, CloseClass], ...] = tuple(CLOSE_CLASSES.items())
+    statuses: tuple[tuple[int, CloseClass], ...] = tuple(STATUS_CLASSES.items())
+
+    def __post_init__(self) -> None:
+        _check_rows("codes", self.codes, 1000, 4999)
+        _check_rows("statuses", self.statuses, 200, 599)
+
+    def classify(self, ending: Ending) -> CloseClass:
+        """Say what to do after a link ended so: its status counts before its code."""
+        if ending.status is not None:
+            kind = dict(self.statuses).get(ending.status)
+            if kind is not None:
+                return kind
+        return dict(self.codes).get(ending.code, CloseClass.RESUME)
+
+    def changed(
+        self,
+        codes: Mapping[int, CloseClass] = MappingProxyType({}),
+        *,
+        statuses: Mapping[int, CloseClass] = MappingProxyType({}),
+    ) -> "Endings":
+        """Make a table that differs in these rows.
+
+        Raises:
+            ConfigError: a number is out of range, or a class is none.
+        """
+        return Endings(
+            tuple({**dict(self.codes), **codes}.items()),
+            tuple({**dict(self.statuses), **statuses}.items()),
+        )
+
+
+def _check_rows(name: str, rows: object, least: int, most: int) -> None:
+    if not isinstance(rows, tuple):
+        raise ConfigError(f"Endings.{name} must be a tuple of pairs; use Endings().changed(…)")
+    numbers: set[object] = set()
+    for row in cast("tuple[object, ...]", rows):
+        if not isinstance(row, tuple) or len(cast("tuple[object, ...]", row)) != 2:
+            raise ConfigError(f"Endings.{name} has {row!r}; a row is a number and its CloseClass")
+        number, kind = cast("tuple[object, object]", row)
+        is_whole = isinstance(number, int) and not isinstance(number, bool)
+        if not is_whole or not least <= cast("int", number) <= most:
+            raise ConfigError(f"Endings.{name} has {number!r}; it must be {least} … {most}")
+        if not isinstance(kind, CloseClass):
+            raise ConfigError(f"Endings.{name} says {kind!r} for {number}; use a CloseClass")
+        if number in numbers:
+            raise ConfigError(f"Endings.{name} has {number} twice")
+        numbers.add(number)
+
+
+DEFAULT_ENDINGS = Endings()
+"""The tables above."""

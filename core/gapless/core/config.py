@@ -7,6 +7,7 @@ are seconds, sizes are bytes. 0 never means "unlimited".
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from .closing import DEFAULT_ENDINGS, Endings
 from .errors import ConfigError
 
 MIB = 1024 * 1024
@@ -56,6 +57,7 @@ class Config:
         max_gap: messages a `ReorderBuffer` holds beyond a gap; what is further is asked for again.
         max_sessions: sessions a hub keeps, with and without links.
         max_hub_channels: channels a hub keeps.
+        endings: what a client does after its link ended, by close code and HTTP status.
     """
 
     connect_timeout: float = 30.0
@@ -89,6 +91,7 @@ class Config:
     max_gap: int = 100
     max_sessions: int = 10_000
     max_hub_channels: int = 65_536
+    endings: Endings = DEFAULT_ENDINGS
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -145,6 +148,10 @@ def check_setting(name: str, value: object) -> None:
     if name == "overflow":
         if value not in ("wait", "reject", "rotate"):
             raise ConfigError(f"Config.overflow is {value!r}; wait, reject or rotate")
+        return
+    if name == "endings":
+        if not isinstance(value, Endings):
+            raise ConfigError(f"Config.endings is {value!r}; use Endings().changed(…)")
         return
     if value is None and name in _OPTIONAL:
         return

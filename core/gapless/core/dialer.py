@@ -2,18 +2,25 @@
 
 It dials, greets, takes the verdict, decides with the `Reconnector` what follows a link's end, moves
 to another link on `goaway` (rule 9), and ends the session. `hello` goes out with the subscriptions
-right behind it, as far as 48 KiB go; the rest and the offers follow `welcome` (rule 1).
+right behind it, as far as 48 KiB go; the rest and the offers follow `welcome` (rule 1). Where
+credentials are asked for, `hello` waits for them, within `connect_timeout`.
+
+A last word about a move (its class is stop, or its refreshed credentials are refused) ends the
+moving at once, and the session together with the link that still carries it.
 
 It knows that there are lanes, not what they are: `ClientSession` adds subscriptions and outboxes.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 from .accounts import Accounts
 from .closing import CloseClass, Code, Ending
 from .config import Config
+from .credentials import Credentials
 from .errors import ConfigError, InvalidState
-from .events import Closed, CloseLink, Goodbye, LinkDown, LinkUp, OpenLink
+from .events import Closed, CloseLink, CredentialsWanted, Goodbye, LinkDown, LinkUp, OpenLink
 from .frames import (
     VERSION,
     Ack,
@@ -30,8 +37,8 @@ from .frames import (
 )
 from .lane import Lane
 from .link import Link
-from .position import MAX_CREDENTIALS, MAX_TOKEN, Position, check_secret, escaped_size
-from .reconnector import FINAL, Reconnector
+from .position import MAX_TOKEN, Position, check_secret, escaped_size
+from .reconnector import Reconnector
 from .session import Session
 from .states import LinkState, SessionState, SessionTrigger
 from .violation import Violation
@@ -49,6 +56,7 @@ class Dialer(Session):
         rng: jitter, and nothing else.
         books, watch: of the session.
         credentials: shown in every `hello`; opaque to gapless.
+        asks_credentials: whether they are asked for at each connect instead: `wants_credentials`.
         token: a session token saved earlier, to resume that session.
         wait: seconds to keep trying for the first connection; 0: one try.
 
@@ -64,10 +72,11 @@ class Dialer(Session):
         books: Accounts,
         watch: Watch,
         credentials: str | None = None,
+        asks_credentials: bool = False,
         token: str | None = None,
         wait: float = 0.0,
     ) -> None:
-        check_secret("credentials", credentials, MAX_CREDENTIALS)
+        self._credentials = Credentials(credentials, asked=asks_credentials)
         check_secret("token", token, MAX_TOKEN, least=1)
         if not wait >= 0:
             raise ConfigError(f"wait is {wait!r}; it must be a number of seconds, 0 for one try")
@@ -77,13 +86,13 @@ class Dialer(Session):
         self.ending: Ending | None = None
         self.links = 0
         self.resumes = 0
-        self._credentials = credentials
         self._token = token
         self._max_message = config.max_message
         self._max_channels = config.max_channels
         self._reconnector = Reconnector(config, rng=rng, wait=wait)
         self._dialing: Link | None = None
         self._old: Link | None = None
+        self._last_word: Ending | None = None
         self._greeted = False
         self._pipelined = 0
         self._last_link = 0
@@ -103,6 +112,16 @@ class Dialer(Session):
         """Whether nothing keeps the session from closing."""
         return True
 
+    @property
+    def wants_credentials(self) -> bool:
+        """Whether a connect waits for `show_credentials`."""
+        return self._dialing is not None and self._credentials.is_wanted
+
+    @property
+    def refused_credentials(self) -> Ending | None:
+        """Why newer credentials than those shown before are wanted; None: these may do."""
+        return self._credentials.refused
+
     # inputs
 
     def handle_link_opened(self, link: int, *, now: float) -> None:
@@ -112,7 +131,6 @@ class Dialer(Session):
         if dialing is not None and dialing.id == link and dialing.state is LinkState.OPENING:
             dialing.open(now=now)
             self._arm(dialing)
-            self._greeted, self._pipelined = False, 0
             self._mark_writable(dialing)
 
     def handle_network_back(self, *, now: float) -> None:
@@ -140,6 +158,38 @@ class Dialer(Session):
         self._reconnector.start(now=now)
         self._dial(now)
 
+    def show_credentials(self, credentials: str | None, *, now: float) -> None:
+        """Answer `CredentialsWanted`: what the connect under way shows; None: nothing.
+
+        Raises:
+            InvalidState: none are wanted now.
+            ConfigError: they can't be sent.
+        """
+        self._clamp(now)
+        if self._dialing is None:
+            raise InvalidState("no connect is under way; ask wants_credentials first")
+        self._credentials.give(credentials)
+        self._events.pop(CredentialsWanted, None)
+        self._mark_writable(self._dialing)
+
+    def withhold_credentials(self, reason: str, *, now: float) -> None:
+        """Answer `CredentialsWanted`: there are none; the connect under way has failed.
+
+        `reason` is told to the application, never to the peer; the code is `WITHHELD`. The next try
+        asks again.
+
+        Raises:
+            InvalidState: none are wanted now.
+        """
+        now = self._clamp(now)
+        link = self._dialing
+        if link is None or not self.wants_credentials:
+            raise InvalidState("no credentials are wanted now; ask wants_credentials first")
+        if not self._take_back(link):
+            self._commands.append(CloseLink(link.id, _WITHHELD))
+        link.end()
+        self._drop_link(link, Ending(Code.WITHHELD, reason), now)
+
     def close(self, *, now: float, timeout: float | None = None) -> None:
         """End the session once every publish is settled, or after `timeout` seconds.
 
@@ -147,7 +197,7 @@ class Dialer(Session):
         """
         now = self._clamp(now)
         was_started = self.state is not SessionState.NEW
-        self._advance(SessionTrigger.LEAVE)
+        self._leave()
         if self.state is SessionState.CLOSED:
             return
         seconds = self.config.close_timeout if timeout is None else timeout
@@ -164,7 +214,7 @@ class Dialer(Session):
         unknown or unsent. Harmless if called twice.
         """
         now = self._clamp(now)
-        self._advance(SessionTrigger.LEAVE)
+        self._leave()
         if self.state is not SessionState.CLOSED:
             self._finish(_SUSPENDED, now)
 
@@ -191,9 +241,8 @@ class Dialer(Session):
 
     def _look_after(self, name: str, now: float) -> None:
         """Note when to look after memory, or figures, again."""
-        is_memory = name == "cleanup"
-        at = now + self.config.cleanup_interval if is_memory else self._watch.next_deadline()
-        self._timers.set(name, at)
+        cleanup = now + self.config.cleanup_interval
+        self._timers.set(name, cleanup if name == "cleanup" else self._watch.next_deadline())
 
     def _stay(self) -> bool:
         """Keep on the link that is left what waits for an answer there; False: nothing does."""
@@ -202,7 +251,7 @@ class Dialer(Session):
     def _settle_staying(self, frame: Ack | Refused, now: float) -> None:
         """Take an answer on the link that was left."""
 
-    def _staying(self) -> list[Lane]:
+    def _staying(self) -> Sequence[Lane]:
         """What still waits for an answer on the link that was left."""
         return []
 
@@ -211,8 +260,10 @@ class Dialer(Session):
 
     def _next_greeting(self, link: Link, now: float) -> Frame | None:
         if not self._greeted:
+            if self._credentials.is_wanted:
+                return None
             self._greeted = True
-            return Hello(VERSION, self._token, self._credentials, self.config.max_message)
+            return Hello(VERSION, self._token, self._credentials.shown, self.config.max_message)
         if self._link is not None or self._pipelined >= PIPELINED_BYTES - 1024:
             return None
         frame = self._next_pipelined(now)
@@ -237,9 +288,12 @@ class Dialer(Session):
     def _receive_welcome(self, link: Link, frame: Welcome, now: float) -> None:
         if link is not self._dialing:
             raise Violation("a second welcome")
+        if not self._greeted:
+            raise Violation("a welcome before hello")
         if not frame.token or len(frame.token) > MAX_TOKEN:
             raise Violation("welcome without a token")
         self._dialing = None
+        self._credentials.handle_welcomed()
         if self._link is not None:
             self._move_from(self._link, frame.resumed, now)
         link.attach(now=now)
@@ -301,7 +355,8 @@ class Dialer(Session):
 
     def _receive_goaway(self, link: Link, frame: Goaway, now: float) -> None:
         self._tell(Goodbye(frame.within_ms / 1000))
-        if self._dialing is None and self.state is SessionState.UP:
+        may_move = self._dialing is None and self._last_word is None
+        if may_move and self.state is SessionState.UP:
             spread = min(frame.spread_ms, frame.within_ms) / 1000
             self._move_soon(link, now, spread=spread)
 
@@ -315,28 +370,40 @@ class Dialer(Session):
         if link is self._old:
             self._forget_old(now)
             return
-        if link is self._dialing:
+        was_dialling = link is self._dialing
+        if was_dialling:
             self._dialing = None
         if self.state is SessionState.CLOSED:
             return
         self._watch.handle_errors(1, now=now)
+        self._judge_credentials(ending, was_dialling=was_dialling)
+        if self.config.endings.classify(ending) is CloseClass.NEW_SESSION:
+            self._token = None
+        can_refresh = not self._credentials.is_spent
+        is_final = self._reconnector.is_final(ending, can_refresh=can_refresh)
+        ending = self._credentials.explain(ending)
         if self._link is not None:
             # A move that failed: the old link still carries the session.
-            self._move_soon(link, now, hint=ending.retry_after)
+            if is_final:
+                self._last_word = ending
+            else:
+                self._move_soon(link, now, hint=ending.retry_after)
             return
         if self.state is SessionState.UP:
             self._advance(SessionTrigger.DETACH)
-        if ending.close_class is CloseClass.NEW_SESSION:
-            self._token = None
+        if is_final or self._last_word is not None:
+            self._finish(self._last_word or ending, now)
+            return
         if self._dialing is not None:
-            # It was moving: the next try is on its way, unless this was the last word.
-            if ending.close_class in FINAL:
-                self._finish(ending, now)
-            else:
-                self._tell(LinkDown(ending, now))
+            # It was moving: the next try is on its way.
+            self._tell(LinkDown(ending, now))
             return
         at = self._reconnector.retry_at(
-            ending, lived=link.lived(now), progressed=link.progressed, now=now
+            ending,
+            lived=link.lived(now),
+            progressed=link.progressed,
+            now=now,
+            can_refresh=can_refresh,
         )
         if at is None:
             self._finish(ending, now)
@@ -346,16 +413,46 @@ class Dialer(Session):
         self._timers.set("dial", at)
 
     def _end_link(self, link: Link, ending: Ending, now: float) -> None:
-        asked = OpenLink(link.id)
-        if asked in self._commands:
-            # The driver never heard of it: forgetting to poll piles nothing up.
-            self._commands.remove(asked)
+        if link is self._dialing and self.wants_credentials and ending.code == Code.TIMEOUT:
+            seconds = self.config.connect_timeout
+            ending = replace(ending, reason=f"no credentials were shown within {seconds:g} s")
+        if self._take_back(link):
             link.end()
             self._drop_link(link, ending, now)
             return
         super()._end_link(link, ending, now)
 
     # internals
+
+    def _leave(self) -> None:
+        """From now on nothing new is taken."""
+        self._advance(SessionTrigger.LEAVE)
+
+    def _take_back(self, link: Link) -> bool:
+        """Take an `OpenLink` back, unless the driver has heard of it: nothing may pile up."""
+        asked = OpenLink(link.id)
+        if asked not in self._commands:
+            return False
+        self._commands.remove(asked)
+        return True
+
+    def _judge_credentials(self, ending: Ending, *, was_dialling: bool) -> None:
+        """A link ended: for its credentials, or not."""
+        refused = self.config.endings.classify(ending) is CloseClass.REFRESH_CREDENTIALS
+        if was_dialling:
+            self._events.pop(CredentialsWanted, None)
+            if refused:
+                self._credentials.handle_refused(ending)
+            else:
+                self._credentials.handle_lost()
+        elif refused:
+            self._credentials.handle_revoked(ending)
+            self._ask_credentials()
+
+    def _ask_credentials(self) -> None:
+        """Say that credentials are wanted, once they are."""
+        if self.wants_credentials:
+            self._tell(CredentialsWanted(self._credentials.refused))
 
     def _is_running(self) -> bool:
         return self.state not in (SessionState.NEW, SessionState.CLOSED)
@@ -375,6 +472,9 @@ class Dialer(Session):
         self._dialing = Link(self._last_link, config=self.config, rng=self._rng, now=now)
         self._arm(self._dialing)
         self._commands.append(OpenLink(self._last_link))
+        self._greeted, self._pipelined = False, 0
+        self._credentials.handle_dialled()
+        self._ask_credentials()
 
     def _finish_if_settled(self, now: float) -> None:
         if self.state is SessionState.LEAVING and self.is_settled:
@@ -388,11 +488,13 @@ class Dialer(Session):
             if link is not None:
                 self._end_link(link, ending, now)
         self._dialing = None
+        self._events.pop(CredentialsWanted, None)
         for key in ("dial", "close", "cleanup", "metrics"):
             self._timers.set(key, None)
         self._tell(Closed(ending))
 
 
 _MOVED = Ending(Code.DONE, "moved to another session")
+_WITHHELD = Ending(Code.GOING_AWAY, "no credentials to show")
 _SUSPENDED = Ending(Code.GOING_AWAY, "suspended by the client")
 _CLOSED_HERE = Ending(Code.DONE, "closed by the client")

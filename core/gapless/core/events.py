@@ -105,6 +105,18 @@ class Goodbye:
 
 
 @dataclass(slots=True)
+class CredentialsWanted:
+    """A link is dialled and waits for credentials: answer `ClientSession.show_credentials`.
+
+    Withdrawn once they are shown, or the try has ended without. `refused`: those shown before were
+    refused, so newer ones are asked for; once between two welcomes.
+    """
+
+    refused: Ending | None = None
+    count: int = 1
+
+
+@dataclass(slots=True)
 class Closed:
     """The session is over. Nothing follows (I20)."""
 
@@ -112,7 +124,7 @@ class Closed:
     count: int = 1
 
 
-SessionEvent = LinkUp | LinkDown | Goodbye | Closed
+SessionEvent = LinkUp | LinkDown | Goodbye | CredentialsWanted | Closed
 
 
 SettledOutcome = Literal["accepted", "refused", "unknown", "unsent"]

@@ -1,13 +1,42 @@
-"""Figures: what holds at a client's session and at a hub, for their `Watch`."""
+"""Figures: what happened in a session, and what holds there and at a hub, for their `Watch`."""
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from .channel import Channel
 from .monitor import Gauges
 from .outbox import Outbox
 from .server import ServerSession
 from .subscription import Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStats:
+    """What happened in a session so far.
+
+    Attributes:
+        links: connections that carried it.
+        resumes: those on which the server still had it.
+        received: messages that arrived in order, once.
+        taken: of these, what the application has taken.
+        duplicates: messages that came again and were dropped.
+        lost: messages reported lost.
+        gaps: holes seen on a live link, each repaired by subscribing again.
+        published, accepted: messages handed over, and how many of them are accepted.
+        round_trip: seconds a ping last took, or None.
+    """
+
+    links: int
+    resumes: int
+    received: int
+    taken: int
+    duplicates: int
+    lost: int
+    gaps: int
+    published: int
+    accepted: int
+    round_trip: float | None
 
 
 def session_gauges(

@@ -78,11 +78,7 @@ class Hub:
         self._draining: Ending | None = None
         self._leave_at = self._cut_at = float("inf")
         self.channels = Channels(
-            config,
-            new_epoch=self.new_epoch,
-            durable=durable,
-            commands=self.commands,
-            books=self.books,
+            config, self.books, new_epoch=self.new_epoch, durable=durable, commands=self.commands
         )
         self._relief = Relief(
             self.books,

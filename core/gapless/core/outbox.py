@@ -7,17 +7,23 @@ can say, and nothing of it is sent again by itself; what was never sent goes on 
 
 The numbers an application sees (`Settled.first`) count its publishes from 1 and never change; a
 message's seq in an epoch is only final once it is accepted.
+
+What was imported counts as sent, whatever its exporter did: another import of the same export may
+have sent it. So it is offered under its own epoch first, and the hub's cursor makes it once; what
+is published after the import stays out of that epoch, whose numbers the other one would use too.
 """
 
 import enum
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableSequence
+from dataclasses import replace
 from itertools import takewhile
 
 from .backoff import MAX_HINT
 from .config import Config
 from .credit import charge
 from .events import Settled, SettledOutcome
+from .export import ExportedOutbox
 from .frames import Ack, Data, Frame, Gone, Offer, Offered, Refused
 from .history import ENTRY_BYTES, History
 from .violation import Violation
@@ -86,12 +92,21 @@ class Outbox:
         self._limit = 0
         self._skipped_from: int | None = None
         self._hold_until: float | None = None
+        self._imported_through = 0
+        self._before = 0
+        self._is_closing = False
         self._settled: deque[Settled] = deque()
+        self._unsettled: list[Settled] = []
 
     @property
     def published(self) -> int:
         """Messages published so far: the number of the newest."""
         return self._offset + self._history.head
+
+    @property
+    def count(self) -> int:
+        """Messages published here or imported."""
+        return self.published - self._before
 
     @property
     def held_bytes(self) -> int:
@@ -116,8 +131,31 @@ class Outbox:
     @property
     def is_unanswered(self) -> bool:
         """Whether something was sent on this link and not answered."""
-        sent = self.phase in (OfferPhase.OPEN, OfferPhase.STAYING)
-        return sent and self._sent_through >= self._history.first
+        is_open = self.phase in (OfferPhase.OPEN, OfferPhase.STAYING)
+        return is_open and self._cursor > self._history.first
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether everything imported has ended in one of the four ways."""
+        return not self._imported_through
+
+    def unsettled(self) -> list[Settled]:
+        """Say what isn't accepted: what the end left, and what would become of the rest now."""
+        return [*self._unsettled, *self.pending()]
+
+    def pending(self) -> list[Settled]:
+        """What would become of what is held if the session ended now."""
+        first, head = self._history.first, self._history.head
+        sent = max(self._sent_through, first - 1)
+        number, epoch = self._offset + first, self.epoch or ""
+        words: list[Settled] = []
+        if sent >= first:
+            last = self._offset + sent
+            words.append(Settled(self.channel, number, last, "unknown", epoch, first))
+        if head > sent:
+            after, last = self._offset + sent + 1, self._offset + head
+            words.append(Settled(self.channel, after, last, "unsent", "", 0))
+        return words
 
     def has_room(self, size: int) -> bool:
         """Whether a message of `size` bytes can be published now.
@@ -215,14 +253,59 @@ class Outbox:
         if self.phase is OfferPhase.IDLE:
             self._refuse_if_barred()
 
+    def restore(self, exported: ExportedOutbox, *, now: float) -> None:
+        """Take over what another session held. Only for an outbox that is new; there is room.
+
+        What never had an epoch was never sent, and never will be: nothing could tell two imports
+        of it apart.
+        """
+        history = self._history
+        history.renumber(exported.seq)
+        self._offset = exported.first - exported.seq
+        self._before = exported.first - 1
+        for payload, text in exported.messages:
+            history.append(payload, text, None, now=now)
+        if exported.epoch is None or not exported.messages:
+            self._settle(history.head, "unsent")
+            self._begin_epoch(None)
+        else:
+            self.epoch = exported.epoch
+            self._sent_through = self._imported_through = history.head
+
+    def export(self) -> ExportedOutbox:
+        """Copy what is held, and how far it was sent."""
+        history = self._history
+        entries = [history.entry(seq) for seq in range(history.first, history.head + 1)]
+        return ExportedOutbox(
+            self.channel,
+            self.epoch,
+            self._offset + history.first,
+            history.first,
+            max(0, self._sent_through - history.first + 1),
+            tuple((payload, text) for payload, text, _, _ in entries),
+        )
+
+    def hand_over(self) -> None:
+        """Another session will say what becomes of what is held."""
+        self._is_closing = True
+        self._unsettled += self.pending()
+        self._history.drop_through(self._history.head)
+        self._imported_through = 0
+
+    def leave(self) -> None:
+        """The end begins: from now on what isn't accepted is remembered for `unsettled`."""
+        self._is_closing = True
+
     def stay(self) -> None:
         """Wait for the answers on the link that the session leaves."""
         self.phase = OfferPhase.STAYING
 
     def abandon(self) -> None:
         """The session is over: what was sent is unknown, what was not is unsent."""
+        self._is_closing = True
         self._settle(self._sent_through, "unknown")
         self._settle(self._history.head, "unsent")
+        self._end_import()
 
     # outputs
 
@@ -255,14 +338,16 @@ class Outbox:
         """Take the next batch there is credit for, or the `gone` before it."""
         if self.phase is not OfferPhase.OPEN or self._hold_until is not None:
             return None
-        if self._cursor > self._history.head or self._sent >= self._limit:
+        newest = self._imported_through or self._history.head
+        if self._cursor > newest or self._sent >= self._limit:
             return None
         if self._skipped_from is not None:
             first, self._skipped_from = self._skipped_from, None
             last = self._history.first - 1
             self._sent_through = max(self._sent_through, last)
             return Gone(self.id, first, last, "skipped")
-        payloads, text = self._history.batch(self._cursor, BATCH_MESSAGES, BATCH_BYTES)
+        most = min(BATCH_MESSAGES, newest - self._cursor + 1)
+        payloads, text = self._history.batch(self._cursor, most, BATCH_BYTES)
         if max(map(len, payloads)) > self._largest:
             payloads = list(takewhile(lambda payload: len(payload) <= self._largest, payloads))
             if not payloads:
@@ -279,6 +364,7 @@ class Outbox:
     def _refuse_giants(self) -> None:
         """Refuse what the server wouldn't take, as far as nothing before it waits for an answer."""
         history = self._history
+        self._end_import()
         if self.phase is OfferPhase.STAYING:
             # The limit is another server's than the one whose answer is waited for.
             return
@@ -290,12 +376,19 @@ class Outbox:
             else:
                 self._settle(first, "refused", "too large")
             self._skipped_from = first if self._skipped_from is None else self._skipped_from
+            self._end_import()
+
+    def _end_import(self) -> None:
+        """Once all that was imported is settled, number what was published since anew."""
+        if 0 < self._imported_through < self._history.first:
+            self._begin_epoch(None)
 
     def _refuse_if_barred(self) -> None:
         """Refuse everything: the server lets this session publish to fewer channels."""
         if self.is_barred:
             self._settle(self._sent_through, "unknown")
             self._settle(self._history.head, "refused", "too many channels")
+            self._end_import()
 
     def _is_open(self, offer: int) -> bool:
         if self.phase is OfferPhase.ASKED and offer == self.id:
@@ -307,6 +400,7 @@ class Outbox:
         self._settle(self._sent_through, "unknown")
         self._offset += self._history.first - 1
         self._history.renumber(1)
+        self._imported_through = 0
         self._cursor, self._sent_through, self._skipped_from = 1, 0, None
         self.epoch = epoch
         if epoch is None:
@@ -333,13 +427,18 @@ class Outbox:
         number = self._offset + first
         epoch, seq = (self.epoch or "", first) if outcome != "unsent" else ("", 0)
         settled = Settled(self.channel, number, number + count - 1, outcome, epoch, seq, code)
-        if self._settled and _continues(self._settled[-1], settled):
-            previous = self._settled.pop()
-            settled = Settled(
-                self.channel, previous.first, settled.last, outcome, epoch, previous.seq, code
-            )
-        self._settled.append(settled)
+        _join(self._settled, settled)
+        if self._is_closing and outcome != "accepted":
+            _join(self._unsettled, settled)
         self._cursor = max(self._cursor, self._history.first)
+
+
+def _join(words: MutableSequence[Settled], settled: Settled) -> None:
+    """Append a word, or let the last one reach further."""
+    if words and _continues(words[-1], settled):
+        before = words.pop()
+        settled = replace(settled, first=before.first, seq=before.seq)
+    words.append(settled)
 
 
 def _continues(earlier: Settled, later: Settled) -> bool:

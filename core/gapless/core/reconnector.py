@@ -10,8 +10,6 @@ from .backoff import Backoff
 from .closing import CloseClass, Code, Ending
 from .config import Config
 
-FINAL = frozenset({CloseClass.STOP, CloseClass.REFRESH_CREDENTIALS})
-
 
 class Reconnector:
     """The policy of a client without a link.
@@ -30,6 +28,7 @@ class Reconnector:
             rng=rng,
             max_attempts=config.max_attempts,
         )
+        self._endings = config.endings
         self._rng = rng
         self._wait = wait
         self._give_up_at: float | None = None
@@ -46,19 +45,34 @@ class Reconnector:
         """The network is back."""
         self._backoff.nudge()
 
+    def is_final(self, ending: Ending, *, can_refresh: bool) -> bool:
+        """Whether nothing can be tried after a link ended so; `can_refresh`: the credentials."""
+        kind = self._endings.classify(ending)
+        refused = kind is CloseClass.REFRESH_CREDENTIALS
+        return kind is CloseClass.STOP or (refused and not can_refresh)
+
     def retry_at(
-        self, ending: Ending, *, lived: float, progressed: bool, now: float
+        self,
+        ending: Ending,
+        *,
+        lived: float,
+        progressed: bool,
+        now: float,
+        can_refresh: bool = False,
     ) -> float | None:
         """Say when to try again after a link ended so, or None: never."""
-        if ending.close_class in FINAL:
+        if self.is_final(ending, can_refresh=can_refresh):
             return None
+        refused = self._endings.classify(ending) is CloseClass.REFRESH_CREDENTIALS
         if ending.code != Code.FENCED:
-            # Being fenced is a failure: a takeover war between two clients is damped.
-            self._backoff.handle_link_ended(lived=lived, progressed=progressed)
+            # Being fenced is a failure: a takeover war between two clients is damped. So is being
+            # refused, whatever came before it.
+            self._backoff.handle_link_ended(lived=lived, progressed=progressed and not refused)
         if self._backoff.is_exhausted:
             return None
         at = now + self._backoff.next_delay(ending.retry_after)
-        if self._give_up_at is None:
+        if self._give_up_at is None or (refused and ending.retry_after is None):
+            # To refresh is part of a try, also of the only one.
             return at
         if now >= self._give_up_at:
             return None

@@ -1,9 +1,10 @@
-"""The states of a session, a link and a pool's slot, and every transition between them.
+"""The states of a session, a link, credentials and a pool's slot, and all transitions between them.
 
 Small machines, each one enum and one table. Those of a link, which is one connection, and of a
-session, which survives links, are the same for client and server; a slot is a key's place in a
-`Pool`. A pair that the table doesn't name can't happen: `advance` treats it as a bug of ours, never
-of the peer's, because what the peer sends is checked before.
+session, which survives links, are the same for client and server; credentials are the client's
+(`Credentials`); a slot is a key's place in a `Pool`. A pair that the table doesn't name can't
+happen: `advance` treats it as a bug of ours, never of the peer's, because what the peer sends is
+checked before.
 """
 
 import enum
@@ -49,6 +50,32 @@ class LinkTrigger(enum.Enum):
     ATTACH = "attach"
     CLOSE = "close"
     END = "end"
+
+
+class CredentialsState(enum.Enum):
+    """Where a client's credentials are; LAST: the one refresh is used up until a welcome."""
+
+    FIXED = "fixed"
+    IDLE = "idle"
+    WANTED = "wanted"
+    GIVEN = "given"
+    REFUSED = "refused"
+    REFRESHING = "refreshing"
+    LAST_IDLE = "last-idle"
+    LAST_WANTED = "last-wanted"
+    LAST_GIVEN = "last-given"
+    SPENT = "spent"
+
+
+class CredentialsTrigger(enum.Enum):
+    """What moves a client's credentials."""
+
+    ASK = "ask"
+    GIVE = "give"
+    LOSE = "lose"
+    ACCEPT = "accept"
+    REFUSE = "refuse"
+    REVOKE = "revoke"
 
 
 class SlotState(enum.Enum):
@@ -117,6 +144,49 @@ LINK: Mapping[tuple[LinkState, LinkTrigger], LinkState] = MappingProxyType(
         (L.ENDED, LX.CLOSE): L.ENDED,
         (L.ENDED, LX.END): L.ENDED,
     }
+)
+
+C, CX = CredentialsState, CredentialsTrigger
+CREDENTIALS: Mapping[tuple[CredentialsState, CredentialsTrigger], CredentialsState] = (
+    MappingProxyType(
+        {
+            (C.FIXED, CX.ASK): C.FIXED,
+            (C.FIXED, CX.LOSE): C.FIXED,
+            (C.FIXED, CX.ACCEPT): C.FIXED,
+            (C.FIXED, CX.REFUSE): C.SPENT,
+            (C.FIXED, CX.REVOKE): C.SPENT,
+            # Asked for, and a refresh is left.
+            (C.IDLE, CX.ASK): C.WANTED,
+            (C.IDLE, CX.REVOKE): C.REFUSED,
+            (C.WANTED, CX.GIVE): C.GIVEN,
+            (C.WANTED, CX.LOSE): C.IDLE,
+            (C.WANTED, CX.REFUSE): C.REFUSED,
+            (C.WANTED, CX.REVOKE): C.REFRESHING,
+            (C.GIVEN, CX.LOSE): C.IDLE,
+            (C.GIVEN, CX.ACCEPT): C.IDLE,
+            (C.GIVEN, CX.REFUSE): C.REFUSED,
+            (C.GIVEN, CX.REVOKE): C.GIVEN,
+            # The refresh: told to the application until it has answered.
+            (C.REFUSED, CX.ASK): C.REFRESHING,
+            (C.REFUSED, CX.REVOKE): C.REFUSED,
+            (C.REFRESHING, CX.GIVE): C.LAST_GIVEN,
+            (C.REFRESHING, CX.LOSE): C.REFUSED,
+            (C.REFRESHING, CX.REFUSE): C.SPENT,
+            (C.REFRESHING, CX.REVOKE): C.REFRESHING,
+            # It is used up: asked for as ever, but one more refusal is the last word.
+            (C.LAST_IDLE, CX.ASK): C.LAST_WANTED,
+            (C.LAST_IDLE, CX.REVOKE): C.LAST_IDLE,
+            (C.LAST_WANTED, CX.GIVE): C.LAST_GIVEN,
+            (C.LAST_WANTED, CX.LOSE): C.LAST_IDLE,
+            (C.LAST_WANTED, CX.REFUSE): C.SPENT,
+            (C.LAST_WANTED, CX.REVOKE): C.LAST_WANTED,
+            (C.LAST_GIVEN, CX.LOSE): C.LAST_IDLE,
+            (C.LAST_GIVEN, CX.ACCEPT): C.IDLE,
+            (C.LAST_GIVEN, CX.REFUSE): C.SPENT,
+            (C.LAST_GIVEN, CX.REVOKE): C.LAST_GIVEN,
+            (C.SPENT, CX.REVOKE): C.SPENT,
+        }
+    )
 )
 
 P, PX = SlotState, SlotTrigger

@@ -12,7 +12,7 @@ from .promise import hold
 def client_holdings(session: ClientSession) -> list[Holding]:
     """List what takes memory at a client's session."""
     subscriptions, outboxes = _inside(session, "_subscriptions"), _inside(session, "_outboxes")
-    return [*subscriptions.values(), *outboxes.values()]
+    return [*subscriptions.values(), *outboxes]
 
 
 def hub_holdings(hub: Hub) -> list[Holding]:

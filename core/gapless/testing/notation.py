@@ -14,9 +14,10 @@ from dataclasses import fields, is_dataclass
 from typing import Any, get_args
 
 from gapless.core.authorize import Grant
-from gapless.core.closing import Ending
+from gapless.core.closing import CloseClass, Ending, Endings
 from gapless.core.config import Config
 from gapless.core.events import ChannelEvent, Command, SessionEvent, Settled
+from gapless.core.export import Export, ExportedOutbox
 from gapless.core.frames import Frame, Outcome, PinTerms
 from gapless.core.local import LocalReader
 from gapless.core.monitor import Alert
@@ -55,6 +56,9 @@ KINDS: dict[str, type[Any]] = {
         AppendRefused,
         HistoryRead,
         Config,
+        Endings,
+        ExportedOutbox,
+        Export,
     )
 }
 """The plain data that machines take and give."""
@@ -96,6 +100,14 @@ class Notation:
                 "epoch": self.write(value.epoch),
                 "seq": self.write(value.seq),
             },
+            CloseClass: lambda value, name: {"is": "CloseClass", "class": value.value},
+            Export: lambda value, name: {
+                "is": "Export",
+                "session": self.write(value.session),
+                "token": self.write(value.token, "token"),
+                "positions": {"tuple": [self._place(*pair) for pair in value.positions]},
+                "outboxes": self.write(value.outboxes),
+            },
             Subscription: lambda value, name: {"reader": self._number(value)},
             LocalReader: lambda value, name: {"reader": self._number(value)},
             Outbox: lambda value, name: {"outbox": self.write(value.channel, "channel")},
@@ -121,6 +133,8 @@ class Notation:
                 return tuple(self.read(item) for item in items)
             case {"is": "Position", "epoch": str(epoch), "seq": int(seq)}:
                 return Position(epoch, seq)
+            case {"is": "CloseClass", "class": str(name)}:
+                return CloseClass(name)
             case dict() as named if str(named.get("is")) in KINDS:
                 return self._read_data(str(named["is"]), named)
             case {"text": str(written)}:
@@ -173,6 +187,9 @@ class Notation:
 
     def _write_bytes(self, data: bytes) -> Json:
         return write_bytes(data) if self._redaction is None else redacted_payload(data)
+
+    def _place(self, channel: str, position: Position) -> Json:
+        return {"tuple": [self.write(channel, "channel"), self.write(position)]}
 
     def _number(self, reader: object) -> int:
         number = self._numbers.get(id(reader))

@@ -20,6 +20,7 @@ from gapless.core.authorize import Verifier, allow_anyone
 from gapless.core.client import ClientSession
 from gapless.core.config import Config
 from gapless.core.events import ChannelEvent
+from gapless.core.export import Export
 from gapless.core.hub import Hub
 from gapless.core.local import LocalReader
 from gapless.core.news import Ticket
@@ -157,7 +158,9 @@ class Pair(Driving):
         *,
         token: str | None = None,
         credentials: str | None = None,
+        asks_credentials: bool = False,
         wait: float = float("inf"),
+        restore: Export | None = None,
     ) -> Peer:
         """Add a client; `peer.start()` makes it connect."""
         self._named += 1
@@ -165,8 +168,15 @@ class Pair(Driving):
         recorder = None if self._new_recorder is None else self._new_recorder(name)
         new_session = ClientSession if recorder is None else recorder.client
         session = new_session(
-            self.client_config, rng=self.rng, token=token, credentials=credentials, wait=wait
+            self.client_config,
+            rng=self.rng,
+            token=token,
+            credentials=credentials,
+            asks_credentials=asks_credentials,
+            wait=wait,
         )
+        if restore is not None:
+            session.restore(restore, now=self.clock.now)
         peer = Peer(
             name,
             session,

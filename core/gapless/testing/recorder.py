@@ -61,6 +61,10 @@ CLIENT: dict[str, tuple[str, ...]] = MACHINE | {
     "close": (),
     "suspend": (),
     "handle_network_back": (),
+    "show_credentials": ("credentials",),
+    "withhold_credentials": ("reason",),
+    "export": (),
+    "restore": ("exported",),
     "next_batch": ("reader",),
     "next_settled": ("channel",),
     "next_event": (),
@@ -131,6 +135,7 @@ class Recorder:
         *,
         rng: Random,
         credentials: str | None = None,
+        asks_credentials: bool = False,
         token: str | None = None,
         wait: float = 0.0,
     ) -> ClientSession:
@@ -141,8 +146,21 @@ class Recorder:
         """
         self._check_free()
         draws = cast("Random", _Draws(rng, self._tape))
-        session = ClientSession(config, rng=draws, credentials=credentials, token=token, wait=wait)
-        given = {"config": config, "credentials": credentials, "token": token, "wait": wait}
+        session = ClientSession(
+            config,
+            rng=draws,
+            credentials=credentials,
+            asks_credentials=asks_credentials,
+            token=token,
+            wait=wait,
+        )
+        given = {
+            "config": config,
+            "credentials": credentials,
+            "asks_credentials": asks_credentials,
+            "token": token,
+            "wait": wait,
+        }
         return cast(ClientSession, self._begin(session, "client", CLIENT, given))
 
     def hub(

@@ -8,6 +8,7 @@ Example::
                 print(message.text)
 """
 
+import asyncio
 import secrets
 import ssl as tls
 from collections.abc import AsyncGenerator, Iterable
@@ -30,7 +31,8 @@ from gapless.adapters.errors import (
 )
 from gapless.adapters.ledger import Receipt
 from gapless.core.authorize import Verifier, allow_anyone, allow_anyone_unpinned, shared_token
-from gapless.core.client import ClientSession, SessionStats
+from gapless.core.client import ClientSession
+from gapless.core.closing import CloseClass, Ending, Endings
 from gapless.core.config import Config
 from gapless.core.errors import (
     ConfigError,
@@ -53,6 +55,8 @@ from gapless.core.events import (
     Reset,
     Settled,
 )
+from gapless.core.export import Export, ExportedOutbox
+from gapless.core.figures import SessionStats
 from gapless.core.hub import Hub
 from gapless.core.position import Position
 from gapless.transports import (
@@ -64,6 +68,7 @@ from gapless.transports import (
 )
 from gapless.transports.wire import Wire
 
+from .asking import Ask
 from .server import Server, ServerPublisher, ServerSubscription
 from .session import Publisher, Session, Subscription
 
@@ -71,12 +76,18 @@ if TYPE_CHECKING:
     from gapless.testing import Recorder
 
 __all__ = [
+    "Ask",
     "Busy",
     "CaughtUp",
+    "CloseClass",
     "Closed",
     "Config",
     "ConfigError",
     "ConnectError",
+    "Ending",
+    "Endings",
+    "Export",
+    "ExportedOutbox",
     "GaplessError",
     "Goodbye",
     "InvalidChannel",
@@ -118,10 +129,11 @@ async def connect(
     url: str,
     *,
     config: Config | None = None,
-    token: str | None = None,
+    token: str | Ask | None = None,
     wait: float = 0.0,
     ssl: tls.SSLContext | None = None,
     resume: str | None = None,
+    restore: Export | None = None,
     recorder: "Recorder | None" = None,
 ) -> AsyncGenerator[Session, None]:
     """Connect, and stay connected until the block is left.
@@ -133,10 +145,15 @@ async def connect(
     Args:
         url: `ws://HOST:PORT/PATH` or `wss://…`.
         config: settings; default `Config.production()`.
-        token: shown to the server as credentials.
+        token: shown to the server as credentials. Or a function, plain or async, that is called for
+            each connect and gives them; it takes one argument: how those shown before were refused,
+            else None. Refused again, the session ends. If it raises, that connect has failed.
         wait: seconds to keep trying for the first connection; 0: one try. Later ones go on.
         ssl: TLS settings for `wss://`; default: the platform's, which verify the certificate.
         resume: `session_token` of a session that was suspended or cut off, to carry it on.
+        restore: what `session.export()` gave, here or in another process: carries that session on
+            and brings along what it had published. `session.restored()` says what became of it;
+            read on since `restore.position(channel)`.
         recorder: writes down what the session is given, so that it can be replayed.
 
     Raises:
@@ -144,6 +161,8 @@ async def connect(
         ConfigError: an argument can't be.
     """
     check_dialing(token, resume, wait)
+    if resume is not None and restore is not None:
+        raise ConfigError("resume= and restore= both carry a session on; leave one out")
     settings = Config.production() if config is None else config
     address = parse_url(url)
     limits = Limits(handshake_timeout=settings.connect_timeout)
@@ -154,9 +173,19 @@ async def connect(
         return WebSocketClient(host, target, codecs, now=now, limits=limits)
 
     new_wire(0.0)  # a host or a path that can't stand in a request is refused here and now
+    ask = token if callable(token) else None
     new_session = ClientSession if recorder is None else recorder.client
-    core = new_session(settings, rng=Random(), credentials=token, token=resume, wait=wait)
-    session = Session(core, address, new_wire, tls_context(address, ssl))
+    core = new_session(
+        settings,
+        rng=Random(),
+        credentials=None if callable(token) else token,
+        asks_credentials=ask is not None,
+        token=resume,
+        wait=wait,
+    )
+    if restore is not None:
+        core.restore(restore, now=asyncio.get_running_loop().time())
+    session = Session(core, address, new_wire, tls_context(address, ssl), ask)
     try:
         refused = await session.open()
         if refused is not None:

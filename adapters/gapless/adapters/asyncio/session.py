@@ -9,10 +9,18 @@ from typing import Self
 from gapless.adapters.dialing import Address, dial_failure
 from gapless.adapters.errors import PublishFailed, SessionClosed, SubscribeRefused, publish_error
 from gapless.adapters.ledger import Ledger, Receipt, Tally, encode_payload
-from gapless.core.client import ClientSession, SessionStats
+from gapless.core.client import ClientSession
 from gapless.core.closing import Code, Ending
 from gapless.core.errors import InvalidState
-from gapless.core.events import ChannelEvent, Message, SessionEvent, Settled
+from gapless.core.events import (
+    ChannelEvent,
+    CredentialsWanted,
+    Message,
+    SessionEvent,
+    Settled,
+)
+from gapless.core.export import Export
+from gapless.core.figures import SessionStats
 from gapless.core.outbox import Outbox
 from gapless.core.position import Position, Since
 from gapless.core.states import SessionState
@@ -20,6 +28,7 @@ from gapless.core.subscription import Subscription as CoreSubscription
 from gapless.transports.endpoint import Endpoint
 from gapless.transports.wire import Wire
 
+from .asking import Ask, Asking
 from .driver import Driver, LinkProtocol
 from .reading import OnLost, Reading
 from .waiting import CHANGE, Each, Turns, Waiting, goodbye
@@ -34,6 +43,7 @@ class Session:
         address: Address,
         new_wire: Callable[[float], Wire],
         tls: ssl.SSLContext | None,
+        ask: Ask | None = None,
     ) -> None:
         self.core = core
         self._address = address
@@ -41,8 +51,10 @@ class Session:
         self.waiting: Waiting[object] = Waiting()
         self._room: Turns[str] = Turns()
         self.ledger: Ledger[asyncio.Future[Settled]] = Ledger()
-        self._unsettled: list[Settled] = []
+        self._imported = {outbox.channel: outbox.published for outbox in core.outboxes}
+        self._restored: list[Settled] = []
         self.driver = Driver(Endpoint(core, new_wire), self._look, self._dial)
+        self._asking = None if ask is None else Asking(core, self.driver, ask)
 
     @property
     def id(self) -> str:
@@ -69,9 +81,19 @@ class Session:
     def unsettled(self) -> list[Settled]:
         """What was published and not accepted when the session's end began.
 
-        Unknown (sent, and not answered), unsent, or refused while it was being closed.
+        Unknown (sent, and not answered), unsent, or refused while it was being closed. Before that:
+        what would become of all that is not settled yet if the session ended now.
         """
-        return list(self._unsettled)
+        return self.core.unsettled()
+
+    async def restored(self) -> list[Settled]:
+        """Wait until all that `connect(restore=…)` brought along has ended, and say how.
+
+        By the numbers it had: the first message of `ExportedOutbox.messages` is number `first`.
+        """
+        while not self.core.is_restored:
+            await self.waiting.wait(CHANGE)
+        return list(self._restored)
 
     def subscribe(
         self, channel: str, since: Since = "latest", *, on_lost: OnLost | None = None
@@ -119,7 +141,7 @@ class Session:
 
         `LinkUp.resumed` says whether the server still had the session, `LinkDown.retry_at` when the
         next try is due by the clock of the event loop. Events of a kind that nobody took yet are
-        merged; `count` says how many.
+        merged; `count` says how many. `CredentialsWanted` is not among them: `token=` answers it.
         """
         return Each(self._next_event)
 
@@ -138,8 +160,7 @@ class Session:
             patience = seconds
         finally:
             self.core.close(now=self.driver.now(), timeout=0.0)
-            self.driver.pump()
-            await self.driver.shut(goodbye(patience))
+            await self._shut(patience)
 
     async def suspend(self) -> None:
         """End here at once, and leave the session to the server, which keeps it for its lease.
@@ -148,8 +169,23 @@ class Session:
         `session_token` of now. What was published and is not settled is in `unsettled()`.
         """
         self.core.suspend(now=self.driver.now())
-        self.driver.pump()
-        await self.driver.shut(goodbye(0.0))
+        await self._shut(0.0)
+
+    async def export(self) -> Export:
+        """End here at once, like `suspend`, and give out what `connect(restore=…)` carries on with.
+
+        What is published and not settled goes along. Who waits for it here is told that it is
+        unknown, or not sent; what really becomes of it is said there (`restored`).
+
+        Raises:
+            InvalidState: the session is over.
+        """
+        pending = [word for outbox in self.core.outboxes for word in outbox.pending()]
+        exported = self.core.export(now=self.driver.now())
+        for settled in pending:
+            self._answer(settled)
+        await self._shut(0.0)
+        return exported
 
     # for connect, Subscription and Publisher
 
@@ -162,6 +198,15 @@ class Session:
                 return None
             await self.waiting.wait(CHANGE)
         return self.core.ending
+
+    async def _shut(self, patience: float) -> None:
+        """The core is at its end: let the last words out, and leave nothing behind."""
+        self.driver.pump()
+        try:
+            if self._asking is not None:
+                await self._asking.stop()
+        finally:
+            await self.driver.shut(goodbye(patience))
 
     async def _dial(self, protocol: LinkProtocol) -> Ending | None:
         address = self._address
@@ -178,11 +223,14 @@ class Session:
         return None
 
     async def _next_event(self) -> SessionEvent:
-        while (event := self.core.next_event()) is None:
-            if self.core.state is SessionState.CLOSED:
-                raise StopAsyncIteration
-            await self.waiting.wait(CHANGE)
-        return event
+        while True:
+            event = self.core.next_event()
+            if event is None:
+                if self.core.state is SessionState.CLOSED:
+                    raise StopAsyncIteration
+                await self.waiting.wait(CHANGE)
+            elif not isinstance(event, CredentialsWanted):
+                return event
 
     def _look(self) -> None:
         """After each pump: wake whom the core's news concerns."""
@@ -190,19 +238,25 @@ class Session:
             if isinstance(thing, Outbox):
                 self._settle(thing)
             self.waiting.wake(thing)
+        if self._asking is not None:
+            self._asking.look()
         self.waiting.wake(CHANGE)
 
     def _settle(self, outbox: Outbox) -> None:
         while (settled := self.core.next_settled(outbox.channel)) is not None:
-            if settled.outcome != "accepted" and self._is_leaving:
-                self._unsettled.append(settled)
-            receipts, tallies = self.ledger.settle(settled)
-            for answer, one in receipts:
-                if not answer.done():
-                    answer.set_result(one)
-            for tally in tallies:
-                self.waiting.wake(tally)
+            if settled.first <= self._imported.get(outbox.channel, 0):
+                self._restored.append(settled)
+            self._answer(settled)
         self._room.wake(outbox.channel)
+
+    def _answer(self, settled: Settled) -> None:
+        """Tell those who wait for it what became of a range."""
+        receipts, tallies = self.ledger.settle(settled)
+        for answer, one in receipts:
+            if not answer.done():
+                answer.set_result(one)
+        for tally in tallies:
+            self.waiting.wake(tally)
 
     async def admit(self, channel: str, payload: bytes | str) -> int:
         """Wait for room and hand a message to the outbox; returns its number."""
