@@ -238,13 +238,16 @@ def memory_full() -> None:
     pair.run(1)
     held = pair.client.memory().held
     assert 0.8 * 64 * 1024 < held <= 64 * 1024
-    assert pair.peer.publish("orders", "." * 20_000) is None
+    assert pair.peer.publish("orders", "." * 20_000) == 1, "unread messages make room"
+    assert pair.client.memory().held <= limit
     seen: list[str] = []
     for _ in range(60):
         seen += told(pair.peer.take_all(reader, 9))
         pair.run(0.1)
     assert [int(word.rstrip(".")) for word in seen] == list(range(200))
-    assert pair.peer.publish("orders", "." * 20_000) == 1
+    pair.cut()
+    sizes = [pair.peer.publish("orders", "." * 20_000) for _ in range(4)]
+    assert (sizes[0], sizes[-1]) == (2, None), "outboxes give nothing up: the next one waits"
 
 
 ROWS: dict[str, Callable[[], None]] = {

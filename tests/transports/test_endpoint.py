@@ -168,7 +168,9 @@ class TestRefusing:
         joined.connect()
         joined.poll()
         assert joined.session.state is SessionState.CLOSED
-        assert joined.session.ending == Ending(Code.UNAUTHORIZED, "the credentials were refused")
+        assert joined.session.ending == Ending(
+            Code.UNAUTHORIZED, "the credentials were refused; show others, or have them asked for"
+        )
         assert joined.client.links == joined.server.links == 0
         assert joined.hub.sessions == []
 

@@ -34,7 +34,7 @@ from .history import ENTRY_BYTES
 from .lane import Inbound, Lane
 from .link import Link
 from .monitor import Alert, Gauges, Health, Metrics
-from .outbox import Outbox
+from .outbox import OUTBOX_BYTES, Outbox
 from .outboxes import Outboxes
 from .position import ME, Since, check_channel, check_since, check_text
 from .receiver import RUN_BYTES
@@ -284,7 +284,7 @@ class ClientSession(Dialer):
         outbox = self._outboxes.open(channel, self._max_channels, now=now)
         if not outbox.has_room(len(payload)):
             return None
-        size = len(payload) + ENTRY_BYTES
+        size = len(payload) + (ENTRY_BYTES if outbox.published else ENTRY_BYTES + OUTBOX_BYTES)
         if not self._books.make_room(size, now=now):
             self._starved[outbox] = None
             return None

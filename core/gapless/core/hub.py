@@ -71,8 +71,7 @@ class Hub:
             config, rng=rng, commands=self.commands, writable=self.writable, books=self.books
         )
         self._roster = Roster(config, new_token=new_token, new_session=self._new_session)
-        self._links = self._roster.links
-        self._sessions = self._roster.sessions
+        self._links, self._sessions = self._roster.links, self._roster.sessions
         self.readership: Readership[ServerSession] = Readership()
         self._ready: dict[object, None] = {}
         self._draining: Ending | None = None

@@ -120,7 +120,9 @@ class Outbox:
 
     @property
     def memory(self) -> int:
-        """Bytes it takes."""
+        """Bytes it takes; before the first publish there is nothing to count."""
+        if not self.published:
+            return 0
         return OUTBOX_BYTES + self._history.memory + SETTLED_BYTES * len(self._settled)
 
     @property

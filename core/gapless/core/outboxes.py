@@ -15,7 +15,7 @@ from .errors import InvalidChannel, TooManyChannels
 from .events import Settled
 from .export import ExportedOutbox
 from .frames import Ack, Refused
-from .outbox import OUTBOX_BYTES, Outbox
+from .outbox import Outbox
 from .position import check_channel
 
 
@@ -75,7 +75,7 @@ class Outboxes:
 
         Raises:
             InvalidChannel: the name can't be a channel, or is reserved.
-            TooManyChannels: there are as many as there may be, or as there is memory for.
+            TooManyChannels: there are as many as there may be.
         """
         outbox = self._named.get(channel)
         if outbox is None:
@@ -84,8 +84,6 @@ class Outboxes:
                 raise InvalidChannel(f"{channel!r}: names that begin with @ can't be published to")
             if len(self._named) >= limit:
                 raise TooManyChannels(f"{limit} channels are published to already")
-            if not self._books.make_room(OUTBOX_BYTES, now=now):
-                raise TooManyChannels(f"there is no memory to publish to channel {channel!r}")
             outbox = self._add(channel, now)
         if outbox.is_barred:
             raise TooManyChannels(f"the server lets publish to {limit} channels")

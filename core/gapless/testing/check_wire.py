@@ -137,6 +137,8 @@ class WireCheck:
 
     def at_rest(self, peer: Peer) -> None:
         """Judge the credit of a client's channels when nothing is on the way or held (I17)."""
+        if peer.endpoint.has_output:
+            return  # an ack may be due that gives credit back
         config, hub_config = peer.session.config, self._pair.hub.config
         for (name, _), (_, flow) in self._current.items():
             if name == peer.name:
