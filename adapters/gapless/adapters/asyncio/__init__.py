@@ -29,6 +29,7 @@ from gapless.adapters.errors import (
 )
 from gapless.adapters.ledger import Receipt
 from gapless.core.authorize import Verifier, allow_anyone, allow_anyone_unpinned, shared_token
+from gapless.core.budget import MemoryReport
 from gapless.core.client import ClientSession, SessionStats
 from gapless.core.config import Config
 from gapless.core.errors import (
@@ -52,7 +53,9 @@ from gapless.core.events import (
     Reset,
     Settled,
 )
+from gapless.core.figures import HubStats
 from gapless.core.hub import Hub
+from gapless.core.monitor import Alert, Health, Metrics
 from gapless.core.position import Position
 from gapless.transports import (
     Limits,
@@ -67,6 +70,7 @@ from .server import Server, ServerPublisher, ServerSubscription
 from .session import Publisher, Session, Subscription
 
 __all__ = [
+    "Alert",
     "Busy",
     "CaughtUp",
     "Closed",
@@ -75,15 +79,19 @@ __all__ = [
     "ConnectError",
     "GaplessError",
     "Goodbye",
+    "Health",
+    "HubStats",
     "InvalidChannel",
     "InvalidPosition",
     "InvalidState",
     "LinkDown",
     "LinkUp",
     "Lost",
+    "MemoryReport",
     "Message",
     "MessageTooLarge",
     "MessagesLost",
+    "Metrics",
     "NotSent",
     "NotText",
     "Position",

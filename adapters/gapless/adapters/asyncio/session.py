@@ -9,10 +9,12 @@ from typing import Self
 from gapless.adapters.dialing import Address, dial_failure
 from gapless.adapters.errors import PublishFailed, SessionClosed, SubscribeRefused, publish_error
 from gapless.adapters.ledger import Ledger, Receipt, Tally, encode_payload
+from gapless.core.budget import MemoryReport
 from gapless.core.client import ClientSession, SessionStats
 from gapless.core.closing import Code, Ending
 from gapless.core.errors import InvalidState
 from gapless.core.events import ChannelEvent, Message, SessionEvent, Settled
+from gapless.core.monitor import Alert, Health, Metrics
 from gapless.core.outbox import Outbox
 from gapless.core.position import Position, Since
 from gapless.core.states import SessionState
@@ -65,6 +67,25 @@ class Session:
     def stats(self) -> SessionStats:
         """Count what happened so far."""
         return self.core.stats()
+
+    def memory(self) -> MemoryReport:
+        """Say what inboxes and outboxes hold, in bytes, and what had to go."""
+        return self.core.memory()
+
+    def metrics(self) -> Metrics:
+        """Say all figures, and how things stand: plain data."""
+        return self.core.metrics(now=self.driver.now())
+
+    def health(self) -> Health:
+        """Say how things stand, and why."""
+        return self.core.health(now=self.driver.now())
+
+    def alerts(self) -> AsyncIterator[Alert]:
+        """Follow what becomes worse or better: looked for every `config.metrics_interval`.
+
+        Ends with the session. Of a kind that nobody took yet the newest is kept, with a count.
+        """
+        return Each(self._next_alert)
 
     def unsettled(self) -> list[Settled]:
         """What was published and not accepted when the session's end began.
@@ -184,6 +205,13 @@ class Session:
             await self.waiting.wait(CHANGE)
         return event
 
+    async def _next_alert(self) -> Alert:
+        while (alert := self.core.next_alert()) is None:
+            if self.core.state is SessionState.CLOSED:
+                raise StopAsyncIteration
+            await self.waiting.wait(CHANGE)
+        return alert
+
     def _look(self) -> None:
         """After each pump: wake whom the core's news concerns."""
         while (thing := self.core.next_ready()) is not None:
@@ -193,7 +221,7 @@ class Session:
         self.waiting.wake(CHANGE)
 
     def _settle(self, outbox: Outbox) -> None:
-        while (settled := outbox.next_settled()) is not None:
+        while (settled := self.core.next_settled(outbox.channel)) is not None:
             if settled.outcome != "accepted" and self._is_leaving:
                 self._unsettled.append(settled)
             receipts, tallies = self.ledger.settle(settled)
