@@ -19,6 +19,7 @@ PICKY = 50
 FEATURES = (
     "tiny buffers",
     "crowded memory",
+    "crowded hub",
     "slow readers",
     "picky servers",
     "rejecting",
@@ -115,7 +116,7 @@ class Swarm:
             patience=0.3 if self.has("short patience") else 60.0,
             overflow=overflow,
             lease=3.0 if self.has("short lease") else 120.0,
-            memory_limit=1_000_000_000,
+            memory_limit=256 * KIB if self.has("crowded hub") else 1_000_000_000,
         )
 
     def weather(self) -> Weather:
