@@ -73,3 +73,21 @@ def test_a_hub_has_its_sessions_and_what_its_channels_keep() -> None:
     pair.run(1.0)
     gauges = pair.hub.metrics(now=pair.clock.now).gauges
     assert (gauges.active, gauges.stale, gauges.total) == (1, 0, 2)
+
+
+def test_a_hub_counts_what_has_gone_through_it() -> None:
+    pair = a_pair()
+    reader = pair.peer.subscribe("news", "earliest")
+    pair.run(0.5)
+    for _ in range(3):
+        pair.publish("news", "m")
+    pair.peer.publish("orders", b"p")
+    pair.run(0.5)
+    pair.peer.take_all(reader)
+    stats = pair.hub.stats(now=pair.clock.now)
+    assert (stats.sessions, stats.links, stats.channels, stats.messages) == (1, 1, 2, 4)
+    assert (stats.received, stats.sent, stats.errors) == (1, 3, 0)
+    pair.cut()
+    pair.hub.handle_timeout(now=pair.clock.now)
+    stats = pair.hub.stats(now=pair.clock.now)
+    assert (stats.sessions, stats.links, stats.errors) == (1, 0, 1)

@@ -22,6 +22,7 @@ PICKY = 50
 FEATURES = (
     "tiny buffers",
     "crowded memory",
+    "crowded hub",
     "slow readers",
     "picky servers",
     "rejecting",
@@ -154,7 +155,7 @@ class Swarm:
             patience=self._patience(),
             overflow=overflow,
             lease=3.0 if self.has("short lease") else 120.0,
-            memory_limit=1_000_000_000,
+            memory_limit=256 * KIB if self.has("crowded hub") else 1_000_000_000,
         )
 
     def weather(self) -> Weather:

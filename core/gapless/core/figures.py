@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .channel import Channel
-from .monitor import Gauges
+from .monitor import Gauges, Metrics
 from .outbox import Outbox
 from .server import ServerSession
 from .subscription import Subscription
@@ -37,6 +37,42 @@ class SessionStats:
     published: int
     accepted: int
     round_trip: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class HubStats:
+    """What a hub has, and what has gone through it since its first link.
+
+    Attributes:
+        sessions: with a connection or without.
+        links: connections that carry a session or wait for their verdict.
+        channels: open channels.
+        messages: messages they hold.
+        received, sent: messages from clients, and to them.
+        errors: links lost, publishes refused, messages skipped.
+    """
+
+    sessions: int
+    links: int
+    channels: int
+    messages: int
+    received: int
+    sent: int
+    errors: int
+
+
+def hub_stats(metrics: Metrics, *, links: int) -> HubStats:
+    """Sum a hub's figures up."""
+    gauges = metrics.gauges
+    return HubStats(
+        sessions=gauges.total,
+        links=links,
+        channels=len(gauges.buffer_sizes),
+        messages=gauges.messages_held,
+        received=metrics.received.messages,
+        sent=metrics.sent.messages,
+        errors=metrics.errors,
+    )
 
 
 def session_gauges(

@@ -23,8 +23,11 @@ MAX_HELLO = 8 * 1024
 MAX_BEFORE_WELCOME = 64 * 1024
 """Bytes a link may send before its verdict."""
 
-GREETING_BYTES = 4096
+GREETING_BYTES = 1024
 """Bytes that a link takes which waits for its verdict, beside what it has said."""
+
+WAITING_BYTES = 512
+"""Bytes that a frame takes which waits with it, beside its own: names, numbers, a place."""
 
 MAX_GREETINGS = 1024
 """Links that may be waiting for their verdict at once."""
@@ -96,7 +99,10 @@ class Reception:
     @property
     def memory(self) -> int:
         """Bytes taken by links that wait, and by what they have said."""
-        said = sum(greeting.size for greeting in self._greetings.values())
+        said = sum(
+            greeting.size + WAITING_BYTES * len(greeting.waiting)
+            for greeting in self._greetings.values()
+        )
         return said + GREETING_BYTES * (len(self._greetings) + len(self._closing))
 
     def __len__(self) -> int:

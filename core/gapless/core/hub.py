@@ -19,7 +19,7 @@ from .config import Config, check_seconds
 from .courier import Courier
 from .errors import InvalidChannel, InvalidState, too_large
 from .events import Authorize, ChannelEvent, Command
-from .figures import hub_gauges
+from .figures import HubStats, hub_gauges, hub_stats
 from .frames import Frame
 from .greeting import Greeting, Reception
 from .local import LocalReader
@@ -118,6 +118,10 @@ class Hub:
     def has_output(self) -> bool:
         """Whether `next_writable` might name a link."""
         return bool(self.writable) or self.channels.news.is_any
+
+    def stats(self, *, now: float) -> HubStats:
+        """Count what there is, and what has gone through."""
+        return hub_stats(self.metrics(now=now), links=self.links)
 
     def memory(self) -> MemoryReport:
         """Say what is held, by kind, and what had to go."""

@@ -26,8 +26,8 @@ from .position import Position
 from .receiver import MESSAGE_BYTES, Receiver, Run, Verdict
 from .violation import Violation
 
-INTAKE_BYTES = 2048
-"""Bytes an intake takes beside its queue."""
+INTAKE_BYTES = 2304
+"""Bytes an intake takes beside its queue, the first `MARKERS` of that included."""
 
 
 class IntakePhase(enum.Enum):

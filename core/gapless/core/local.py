@@ -14,7 +14,7 @@ from .frames import Partial, StartedOver
 from .position import Position, Since
 from .receiver import MESSAGE_BYTES
 
-LOCAL_BYTES = 1024
+LOCAL_BYTES = 2048
 """Bytes a reader takes beside what the store has read for it."""
 
 

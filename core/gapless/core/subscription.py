@@ -40,8 +40,8 @@ from .position import Position, Since
 from .receiver import Receiver, Verdict
 from .violation import Violation
 
-SUBSCRIPTION_BYTES = 2048
-"""Bytes a subscription takes beside its inbox."""
+SUBSCRIPTION_BYTES = 2304
+"""Bytes a subscription takes beside its inbox, the first `MARKERS` of that included."""
 
 TOLD_WITHIN = 0.1
 """Seconds: where it pins, a reader tells what it took at least this often."""

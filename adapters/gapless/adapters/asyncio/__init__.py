@@ -31,6 +31,7 @@ from gapless.adapters.errors import (
 )
 from gapless.adapters.ledger import Receipt
 from gapless.core.authorize import Verifier, allow_anyone, allow_anyone_unpinned, shared_token
+from gapless.core.budget import MemoryReport
 from gapless.core.client import ClientSession
 from gapless.core.closing import CloseClass, Ending, Endings
 from gapless.core.config import Config
@@ -56,8 +57,9 @@ from gapless.core.events import (
     Settled,
 )
 from gapless.core.export import Export, ExportedOutbox
-from gapless.core.figures import SessionStats
+from gapless.core.figures import HubStats, SessionStats
 from gapless.core.hub import Hub
+from gapless.core.monitor import Alert, Health, Metrics
 from gapless.core.position import Position
 from gapless.transports import (
     Limits,
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
     from gapless.testing import Recorder
 
 __all__ = [
+    "Alert",
     "Ask",
     "Busy",
     "CaughtUp",
@@ -90,15 +93,19 @@ __all__ = [
     "ExportedOutbox",
     "GaplessError",
     "Goodbye",
+    "Health",
+    "HubStats",
     "InvalidChannel",
     "InvalidPosition",
     "InvalidState",
     "LinkDown",
     "LinkUp",
     "Lost",
+    "MemoryReport",
     "Message",
     "MessageTooLarge",
     "MessagesLost",
+    "Metrics",
     "NotSent",
     "NotText",
     "Position",

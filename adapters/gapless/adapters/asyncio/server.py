@@ -2,17 +2,20 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from gapless.adapters.errors import PublishFailed, PublishRefused, PublishUnknown
 from gapless.adapters.ledger import Tickets, encode_batch, encode_payload
+from gapless.core.budget import MemoryReport
 from gapless.core.config import Overflow, check_seconds
 from gapless.core.errors import InvalidState
 from gapless.core.events import ChannelEvent, Message
+from gapless.core.figures import HubStats
 from gapless.core.hub import Hub
 from gapless.core.local import LocalReader
+from gapless.core.monitor import Alert, Health, Metrics
 from gapless.core.news import Ticket
 from gapless.core.position import Position, Since
 from gapless.transports.endpoint import Endpoint
@@ -20,7 +23,7 @@ from gapless.transports.wire import Wire
 
 from .driver import Driver, LinkProtocol
 from .reading import OnLost, Reading
-from .waiting import CHANGE, Turns, Waiting, goodbye
+from .waiting import CHANGE, Each, Turns, Waiting, goodbye
 
 TURN = 256
 """Messages published without a wait after which they are sent and other tasks get a turn."""
@@ -57,6 +60,29 @@ class Server:
     def sessions(self) -> list[str]:
         """The ids of all sessions, with a connection or without."""
         return self.hub.sessions
+
+    def stats(self) -> HubStats:
+        """Count sessions, connections and channels, and what has gone through them."""
+        return self.hub.stats(now=self.driver.now())
+
+    def memory(self) -> MemoryReport:
+        """Say what is held, in bytes, by kind, and what had to go."""
+        return self.hub.memory()
+
+    def metrics(self) -> Metrics:
+        """Say all figures, and how things stand: plain data."""
+        return self.hub.metrics(now=self.driver.now())
+
+    def health(self) -> Health:
+        """Say how things stand, and why."""
+        return self.hub.health(now=self.driver.now())
+
+    def alerts(self) -> AsyncIterator[Alert]:
+        """Follow what becomes worse or better: looked for every `config.metrics_interval`.
+
+        Ends with the server. Of a kind that nobody took yet the newest is kept, with a count.
+        """
+        return Each(self._next_alert)
 
     def configure(
         self,
@@ -264,6 +290,13 @@ class Server:
             raise PublishRefused(ticket.channel, ticket.refused)
         if ticket.is_pending:
             raise PublishUnknown(ticket.channel)
+
+    async def _next_alert(self) -> Alert:
+        while (alert := self.hub.next_alert()) is None:
+            if self.hub.is_drained:
+                raise StopAsyncIteration
+            await self.waiting.wait(CHANGE)
+        return alert
 
     def _accept(self) -> LinkProtocol:
         """Make a connection's protocol; asyncio calls this in the task of its TLS handshake."""

@@ -9,6 +9,7 @@ from typing import Self
 from gapless.adapters.dialing import Address, dial_failure
 from gapless.adapters.errors import PublishFailed, SessionClosed, SubscribeRefused, publish_error
 from gapless.adapters.ledger import Ledger, Receipt, Tally, encode_payload
+from gapless.core.budget import MemoryReport
 from gapless.core.client import ClientSession
 from gapless.core.closing import Code, Ending
 from gapless.core.errors import InvalidState
@@ -21,6 +22,7 @@ from gapless.core.events import (
 )
 from gapless.core.export import Export
 from gapless.core.figures import SessionStats
+from gapless.core.monitor import Alert, Health, Metrics
 from gapless.core.outbox import Outbox
 from gapless.core.position import Position, Since
 from gapless.core.states import SessionState
@@ -77,6 +79,25 @@ class Session:
     def stats(self) -> SessionStats:
         """Count what happened so far."""
         return self.core.stats()
+
+    def memory(self) -> MemoryReport:
+        """Say what inboxes and outboxes hold, in bytes, and what had to go."""
+        return self.core.memory()
+
+    def metrics(self) -> Metrics:
+        """Say all figures, and how things stand: plain data."""
+        return self.core.metrics(now=self.driver.now())
+
+    def health(self) -> Health:
+        """Say how things stand, and why."""
+        return self.core.health(now=self.driver.now())
+
+    def alerts(self) -> AsyncIterator[Alert]:
+        """Follow what becomes worse or better: looked for every `config.metrics_interval`.
+
+        Ends with the session. Of a kind that nobody took yet the newest is kept, with a count.
+        """
+        return Each(self._next_alert)
 
     def unsettled(self) -> list[Settled]:
         """What was published and not accepted when the session's end began.
@@ -231,6 +252,13 @@ class Session:
                 await self.waiting.wait(CHANGE)
             elif not isinstance(event, CredentialsWanted):
                 return event
+
+    async def _next_alert(self) -> Alert:
+        while (alert := self.core.next_alert()) is None:
+            if self.core.state is SessionState.CLOSED:
+                raise StopAsyncIteration
+            await self.waiting.wait(CHANGE)
+        return alert
 
     def _look(self) -> None:
         """After each pump: wake whom the core's news concerns."""
