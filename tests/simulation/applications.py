@@ -1,9 +1,11 @@
 """What applications do on their clients: subscribe, publish, take, close, crash and come back."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
 
+from gapless.core.errors import TooManyChannels
 from gapless.core.events import Closed, LinkUp
 from gapless.core.position import Position, Since
 from gapless.core.states import SessionState
@@ -76,7 +78,8 @@ class Applications:
             # Sometimes its disk says more than the server ever gave, or can still have.
             more = 50 if self._dice.random() < self._swarm.ahead_share else 0
             place = Position(known.epoch, known.seq + more)
-        application.peer.subscribe(name, place)
+        with suppress(TooManyChannels):  # its outboxes may hold all the memory there is
+            application.peer.subscribe(name, place)
 
     def unsubscribe(self) -> None:
         """One stops reading, and perhaps begins again at once."""

@@ -22,6 +22,7 @@ from gapless.testing import Pair
 from gapless.testing.observer import Observer
 
 _NOT_OURS = (type, ModuleType, FunctionType, MethodType, BuiltinFunctionType, str, bytes, int)
+_PINS = "_pins"
 PASSING = (ServerSession, Intake, Reader, Link, Greeting, Pin)
 """What a hub has only while somebody is there."""
 
@@ -93,5 +94,5 @@ class Pins(Observer):
 
 
 def _pins(channel: Channel) -> list[Pin]:
-    pins = [one for one in gc.get_referents(channel.pins) if isinstance(one, dict)]
-    return [pin for one in pins for pin in one.values() if isinstance(pin, Pin)]
+    pins: dict[object, Pin] = getattr(channel.pins, _PINS)
+    return list(pins.values())

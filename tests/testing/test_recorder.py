@@ -22,7 +22,7 @@ from gapless.transports.endpoint import Endpoint
 INTERNAL = {"read_answered", "link_over", "session_over"}
 """What a hub's own sessions call."""
 
-QUERIES = {"next_deadline", "metrics", "health", "is_stale"}
+QUERIES = {"next_deadline", "metrics", "health", "is_stale", "stats"}
 """What takes the time, or says when, and changes nothing."""
 
 
