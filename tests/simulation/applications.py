@@ -1,9 +1,11 @@
 """What applications do on their clients: subscribe, publish, take, close, crash and come back."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
 
+from gapless.core.errors import TooManyChannels
 from gapless.core.events import Closed, LinkUp
 from gapless.core.position import Position, Since
 from gapless.core.states import SessionState
@@ -68,7 +70,9 @@ class Applications:
             # Sometimes its disk says more than the server ever gave, or can still have.
             more = 50 if self._dice.random() < 0.1 else 0
             place = Position(known.epoch, known.seq + more)
-        application.peer.subscribe(name, place)
+        with suppress(TooManyChannels):
+            # There may be no memory for one more.
+            application.peer.subscribe(name, place)
 
     def unsubscribe(self) -> None:
         """One stops reading, and perhaps begins again at once."""
@@ -79,7 +83,8 @@ class Applications:
         application.peer.unsubscribe(subscription)
         if self._dice.random() < 0.5:
             place: Since = application.places.get(subscription.channel, "latest")
-            application.peer.subscribe(subscription.channel, place)
+            with suppress(TooManyChannels):
+                application.peer.subscribe(subscription.channel, place)
 
     def publish(self) -> None:
         """One publishes, a few messages."""
@@ -90,7 +95,11 @@ class Applications:
         for _ in range(self._dice.choice([1, 2, 10])):
             payload = self.payload(peer.name, peer.session.max_message)
             is_text = self._dice.random() < 0.5
-            number = peer.publish(channel, payload.decode() if is_text else payload)
+            try:
+                number = peer.publish(channel, payload.decode() if is_text else payload)
+            except TooManyChannels:
+                # There is no memory for one more.
+                return
             if number is None:
                 application.full.add(channel)
             elif channel in application.full:
@@ -201,7 +210,8 @@ class Applications:
         self._begin(Application(peer, places, token))
         for name, place in places.items():
             if self._dice.random() < 0.8:
-                peer.subscribe(name, place)
+                with suppress(TooManyChannels):
+                    peer.subscribe(name, place)
 
     def _take(self, application: Application, subscription: Subscription, at_most: int) -> bool:
         assert subscription.refusal is None, f"{subscription.channel}: {subscription.refusal}"
