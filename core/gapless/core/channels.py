@@ -52,8 +52,8 @@ class Channels:
     def __init__(
         self,
         config: Config,
-        *,
         new_epoch: Callable[[], str],
+        *,
         durable: bool,
         commands: list[Command],
         books: Accounts,

@@ -78,18 +78,10 @@ class Hub:
         self._draining: Ending | None = None
         self._leave_at = self._cut_at = float("inf")
         self.channels = Channels(
-            config,
-            new_epoch=self.new_epoch,
-            durable=durable,
-            commands=self.commands,
-            books=self.books,
+            config, self.new_epoch, durable=durable, commands=self.commands, books=self.books
         )
         self._relief = Relief(
-            self.books,
-            self.channels,
-            end_session=self.session_over,
-            cut=self._cut,
-            cut_any=self._cut_any,
+            self.books, self.channels, self.session_over, cut=self._cut, cut_any=self._cut_any
         )
         self._local_readers = LocalReaders(
             self.channels, self.readership, books=self.books, ready=self._ready
