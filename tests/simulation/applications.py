@@ -90,7 +90,8 @@ class Applications:
         application.peer.unsubscribe(subscription)
         if self._dice.random() < 0.5:
             place: Since = application.places.get(subscription.channel, "latest")
-            application.peer.subscribe(subscription.channel, place)
+            with suppress(TooManyChannels):
+                application.peer.subscribe(subscription.channel, place)
 
     def publish(self) -> None:
         """One publishes, a few messages."""
@@ -101,7 +102,11 @@ class Applications:
         for _ in range(self._dice.choice([1, 2, 10])):
             payload = self.payload(peer.name, peer.session.max_message)
             is_text = self._dice.random() < 0.5
-            number = peer.publish(channel, payload.decode() if is_text else payload)
+            try:
+                number = peer.publish(channel, payload.decode() if is_text else payload)
+            except TooManyChannels:
+                # There is no memory for one more.
+                return
             if number is None:
                 application.full.add(channel)
             elif channel in application.full:
@@ -243,7 +248,8 @@ class Applications:
         self._begin(Application(peer, places, token, credentials))
         for name, place in places.items():
             if self._dice.random() < 0.8:
-                peer.subscribe(name, place)
+                with suppress(TooManyChannels):
+                    peer.subscribe(name, place)
 
     def _take(self, application: Application, subscription: Subscription, at_most: int) -> bool:
         assert subscription.refusal is None, f"{subscription.channel}: {subscription.refusal}"

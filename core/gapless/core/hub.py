@@ -80,11 +80,7 @@ class Hub:
             config, self.books, new_epoch=self.new_epoch, durable=durable, commands=self.commands
         )
         self._relief = Relief(
-            self.books,
-            self.channels,
-            end_session=self.session_over,
-            cut=self._cut,
-            cut_any=self._cut_any,
+            self.books, self.channels, self.session_over, cut=self._cut, cut_any=self._cut_any
         )
         self._local_readers = LocalReaders(
             self.channels, self.readership, books=self.books, ready=self._ready

@@ -71,8 +71,8 @@ class Relief:
         self,
         books: Accounts,
         channels: Channels,
-        *,
         end_session: Callable[[ServerSession, float], None],
+        *,
         cut: Callable[[int, Ending, float], None],
         cut_any: Callable[[Ending, float], bool],
     ) -> None:
