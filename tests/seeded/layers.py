@@ -11,7 +11,10 @@ from threading import Timer
 
 from .patches import Patch
 
-PYTEST = (sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", "-p", "no:cacheprovider")
+PYTEST = (
+    *(sys.executable, "-m", "pytest", "-q", "-x", "--tb=no"),
+    *("-p", "no:cacheprovider", "--numprocesses=0"),
+)
 EXHAUSTIVE = (sys.executable, "-m", "tests.exhaustive")
 SIMULATION = (sys.executable, "-m", "tests.simulation")
 _FAILED = re.compile(r"(?:FAILED|ERROR) (.+?)(?: - .*)?$")
