@@ -490,7 +490,7 @@ class TestMisuse:
 
 
 def test_a_config_says_how_many_connections() -> None:
-    pool: Pool[str] = Pool.of(Config(max_connections=2))
+    pool = Pool[str].of(Config(max_connections=2))
     for number in (1, 2):
         pool.acquire(Key(f"ws://{number}/"), now=0.0)
     with pytest.raises(PoolExhausted):
