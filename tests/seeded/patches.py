@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent
-COPIED = ("core", "transports", "tests")
+COPIED = ("core", "transports", "tests", "docs")
 
 
 class DoesNotApply(Exception):
