@@ -90,6 +90,20 @@ class TestWaiting:
         desk.hub.handle_timeout(now=desk.now)
         assert any(isinstance(frame, Offered) for frame in desk.hear(1))
 
+    def test_i9_a_hub_without_a_place_looks_for_one_once_for_all_who_wait(self) -> None:
+        desk = HubByHand(config=replace(HUB, max_hub_channels=1))
+        desk.hub.publish("full", b"m", now=desk.now)
+        looked_at: list[object] = []
+        desk.hub.channels.forget_idle = looked_at.append  # type: ignore[method-assign]  # counts
+        desk.greet(1, None, *(Offer(number, f"o{number}", None, 1) for number in range(1, 101)))
+        for number in range(1, 101):
+            desk.say(1, Subscribe(number, f"s{number}", "latest", 1000))
+        desk.hear(1)
+        assert len(desk.hub.channels.homeless) == 100
+        desk.now += REHOUSE_EVERY
+        desk.hub.handle_timeout(now=desk.now)
+        assert len(looked_at) == 2
+
     def test_p4_a_lapse_that_is_due_already_serves_who_waits_for_it(self) -> None:
         desk = HubByHand(config=replace(HUB, history_messages=1, patience=1.0))
         assert desk.hub.subscribe("news", now=desk.now) is not None
