@@ -76,6 +76,33 @@ class TestOpened:
         assert local in list(iter(desk.hub.next_ready, None))
 
 
+class TestForgotten:
+    def test_p3_no_timer_keeps_a_private_channel_whose_session_is_over(self) -> None:
+        desk = HubByHand(config=replace(HUB, history_age=1e5, lease=1.0))
+        number = desk.greet(1).session
+        desk.hub.publish(number, b"m" * 1000, now=desk.now)
+        desk.hear(1)
+        due = desk.hub.next_deadline()
+        assert due is not None
+        desk.lose(1)
+        desk.now += 1.0
+        desk.hub.handle_timeout(now=desk.now)
+        assert desk.hub.sessions == []
+        assert desk.hub.has_output, "what is forgotten is news, too"
+        assert desk.hub.next_writable() is None
+        assert desk.hub.next_deadline() is None
+
+    def test_p3_nor_does_one_that_moved_before_it_was_forgotten(self) -> None:
+        desk = HubByHand(config=replace(HUB, history_age=1e5))
+        number = desk.greet(1).session
+        desk.hear(1)
+        desk.hub.publish(number, b"m" * 1000, now=desk.now)
+        desk.say(1, Close(Code.DONE, "", None))
+        assert desk.hub.sessions == []
+        assert desk.hub.next_writable() is None
+        assert desk.hub.next_deadline() is None
+
+
 class TestWaiting:
     def test_p4_who_found_no_place_is_tried_again_every_second(self) -> None:
         desk = HubByHand(config=replace(HUB, max_hub_channels=1))

@@ -107,11 +107,12 @@ class Catalog:
         self._pinned[channel.pins] = channel
         return channel
 
-    def forget(self, name: str) -> None:
-        """Drop a channel and its settings. Harmless if there is none."""
+    def forget(self, name: str) -> Channel | None:
+        """Drop a channel and its settings; returns it, or None if there was none."""
         self._settings.pop(name, None)
         channel = self._channels.pop(name, None)
         if channel is not None:
             for holding in (channel, channel.pins, channel.batches):
                 self._books.close(holding)
             del self._pinned[channel.pins]
+        return channel

@@ -111,7 +111,8 @@ class Channels:
 
     def forget(self, name: str) -> None:
         """Drop a channel; who waits for it is woken, and told that it is gone."""
-        self.catalog.forget(name)
+        if (channel := self.catalog.forget(name)) is not None:
+            self.news.forgotten[channel] = None
         self._intakes.pop(name, None)
         if name in self._opening:
             del self._opening[name]
