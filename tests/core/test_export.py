@@ -235,4 +235,4 @@ class TestRoom:
         with pytest.raises(ConfigError, match=r"4 channels .*max_channels"):
             check_room(export, Config(max_channels=3))
         with pytest.raises(ConfigError, match=r"81920 bytes .*memory_limit"):
-            check_room(export, Config(memory_limit=64 * KIB))
+            check_room(export, Config(memory_limit=64 * KIB, max_message=20 * KIB))

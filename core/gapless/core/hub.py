@@ -46,6 +46,9 @@ class Hub:
         new_token: a source of unguessable strings, 128 random bits or more, never repeated.
         verify: judges credentials at once; None: the driver answers the command `Authorize`.
         durable: the driver carries out `Append` and `ReadHistory`; else memory does, at once.
+
+    Raises:
+        ConfigError: `memory_limit` is too small for a hub; the message says how much it needs.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Hub:
         verify: Verifier | None = None,
         durable: bool = False,
     ) -> None:
+        config.check_hub()
         self.config = config
         self._rng = rng
         self._new_token = new_token
