@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from gapless.core.channel import Channel
 from gapless.core.closing import Code
 from gapless.core.config import Config
 from gapless.core.courier import REHOUSE_EVERY
@@ -120,8 +121,12 @@ class TestWaiting:
     def test_i9_a_hub_without_a_place_looks_for_one_once_for_all_who_wait(self) -> None:
         desk = HubByHand(config=replace(HUB, max_hub_channels=1))
         desk.hub.publish("full", b"m", now=desk.now)
-        looked_at: list[object] = []
-        desk.hub.channels.forget_idle = looked_at.append  # type: ignore[method-assign]  # counts
+        looked_at: list[str] = []
+
+        def look_at(channel: Channel) -> None:
+            looked_at.append(channel.name)
+
+        desk.hub.channels.forget_idle = look_at  # type: ignore[method-assign]  # counts
         desk.greet(1, None, *(Offer(number, f"o{number}", None, 1) for number in range(1, 101)))
         for number in range(1, 101):
             desk.say(1, Subscribe(number, f"s{number}", "latest", 1000))
