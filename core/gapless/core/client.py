@@ -190,7 +190,7 @@ class ClientSession(Dialer):
         now = self._clamp(now)
         if self.state is not SessionState.NEW or len(self._outboxes) or self._token is not None:
             raise InvalidState("restore into a new session, without a token, before anything else")
-        check_room(exported, self.config)
+        check_room(exported, self.config, OUTBOX_BYTES)
         self._token = exported.token
         self._outboxes.restore(exported.outboxes, now=now)
         for outbox in self._outboxes:
