@@ -17,6 +17,7 @@ from gapless.core.events import Message
 from gapless.core.frames import Ack, Data, Offer, Subscribe
 from gapless.testing import Pair
 from gapless.testing.holdings import check_memory
+from gapless.transports import JsonCodec, MemoryWire
 
 from .by_hand import DurableHubByHand, HubByHand, numbered
 from .crowd import Crowd
@@ -79,6 +80,27 @@ def test_p4_with_the_least_memory_a_hub_takes_what_one_client_publishes(largest:
         pair.peer.publish("orders", f"{number}".ljust(min(largest, 10_000)))
     assert pair.run_until(lambda: pair.client.is_settled, timeout=10.0)
     check_memory("hub", pair.hub)
+
+
+def test_p3_what_text_takes_once_it_is_encoded_counts_at_once() -> None:
+    """In JSON a control character takes six bytes: a hub held three times what it may."""
+    pair = Pair(
+        seed=1,
+        hub_config=Config(memory_limit=2_000_000, max_message=60_000),
+        new_client_wire=lambda _: MemoryWire(JsonCodec(MIB)),
+        new_server_wire=lambda _: MemoryWire(JsonCodec(MIB), from_client=True),
+    )
+    pair.peer.start()
+    names = [f"c{number}" for number in range(20)]
+    subscriptions = [pair.peer.subscribe(name, "earliest") for name in names]
+    pair.settle()
+    taken: list[object] = []
+    for name in names * 2:
+        assert pair.publish(name, "\x01" * 60_000) is not None
+        pair.run(0.01)
+        check_memory("hub", pair.hub)
+        taken += [event for one in subscriptions for event in pair.peer.take_all(one)]
+    assert sum(isinstance(event, Message) for event in taken) == 40
 
 
 def test_p4_a_hub_that_could_take_no_batch_is_not_made() -> None:

@@ -11,6 +11,7 @@ from random import Random
 
 from .accounts import Accounts
 from .authorize import Grant, Verifier
+from .batches import Encodings
 from .budget import MemoryReport, Shed
 from .channel import Channel
 from .channels import Channels
@@ -71,6 +72,7 @@ class Hub:
         self._timers: Timers[ServerSession | Channel | str] = Timers()
         self.books = Accounts(config)
         self.watch = Watch(config, self._figures)
+        self._encodings = Encodings(self.books)
         self._reception = Reception(
             config, rng=rng, commands=self.commands, writable=self.writable, books=self.books
         )
@@ -385,6 +387,7 @@ class Hub:
 
     def next_writable(self) -> int | None:
         """Take the next link that has come to have something to send; see `Session`."""
+        self._encodings.look()
         self._courier.pass_on(now=self._now)
         for link in self.writable:
             del self.writable[link]
@@ -394,6 +397,7 @@ class Hub:
     def next_frame(self, link: int, *, now: float) -> Frame | None:
         """Build the next frame for a link; None if it has nothing to say now."""
         now = self._clamp(now)
+        self._encodings.look()
         session = self._links.get(link) or self._roster.parting.get(link)
         if session is not None:
             frame = session.next_frame(link, now=now)
@@ -408,6 +412,7 @@ class Hub:
                 session.close_link(self._draining, now)
                 frame = session.next_frame(link, now=now)
             self._follow_up(session)
+            self._encodings.hand_out(frame)
             return frame
         return self._reception.next_frame(link, now=now)
 

@@ -29,6 +29,7 @@ from typing import Any, TypeAlias
 
 from gapless.core.accounts import Accounts
 from gapless.core.ack import AckPolicy
+from gapless.core.batches import Encodings
 from gapless.core.catalog import Catalog
 from gapless.core.client import ClientSession
 from gapless.core.config import Config
@@ -56,6 +57,7 @@ Plain: TypeAlias = "bool | int | float | str | tuple[Plain, ...] | None"
 
 LEFT_OUT: Mapping[type, frozenset[str]] = {
     Accounts: frozenset(Accounts.__slots__),
+    Encodings: frozenset(Encodings.__slots__),
     Watch: frozenset(Watch.__slots__),
     Receiver: frozenset({"duplicates", "lost", "taken_messages"}),
     Session: frozenset({"_passed_at"}),
