@@ -174,6 +174,7 @@ class ClientSession(Dialer):
             tuple((channel, position) for channel, position in taken if position is not None),
             self._outboxes.export(),
         )
+        self._outboxes.hand_over()
         self.suspend(now=now)
         return exported
 
