@@ -228,7 +228,9 @@ def slow_reader_with_pin() -> None:
 
 def memory_full() -> None:
     limit = 64 * 1024
-    small = Config(memory_limit=limit, memory_warning=limit, memory_cleanup=limit)
+    small = Config(
+        memory_limit=limit, max_message=20_000, memory_warning=limit, memory_cleanup=limit
+    )
     pair = Pair(seed=1, client_config=small)
     reader = pair.peer.subscribe("news", "earliest")
     pair.peer.start()

@@ -107,6 +107,24 @@ def test_an_exception_of_it_fails_the_connect_and_says_why() -> None:
     run(main())
 
 
+def test_so_does_what_it_waits_for_when_that_is_cancelled() -> None:
+    """Else the connect would stand still for all of `connect_timeout`."""
+
+    async def shared(_: Ending | None) -> str:
+        refresh = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(0.05, refresh.cancel)
+        await refresh
+        raise AssertionError("it was cancelled")
+
+    async def main() -> None:
+        async with serve() as server:
+            with pytest.raises(ConnectError, match="token= was cancelled; check"):
+                async with connect(server.url, token=shared):
+                    raise AssertionError("connected")
+
+    run(main())
+
+
 def test_an_exception_later_is_one_failed_try_and_the_next_asks_again() -> None:
     async def main() -> None:
         calls = 0

@@ -11,7 +11,9 @@ from gapless.core.budget import Level, Shed
 from gapless.core.config import KIB, Config
 
 LIMIT = 64 * KIB
-SMALL = Config(memory_limit=LIMIT, memory_warning=16 * KIB, memory_cleanup=32 * KIB)
+SMALL = Config(
+    memory_limit=LIMIT, max_message=KIB, memory_warning=16 * KIB, memory_cleanup=32 * KIB
+)
 
 
 @dataclass(eq=False)

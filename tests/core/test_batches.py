@@ -1,7 +1,9 @@
 """Batches: a few frames are kept for all their readers, and counted with what hangs on them."""
 
-from gapless.core.batches import BATCH_OVERHEAD, FRAMING, KEPT, SLOT, Batches
-from gapless.core.frames import Data
+from gapless.core.accounts import Accounts
+from gapless.core.batches import BATCH_OVERHEAD, FRAMING, KEPT, SLOT, Batches, Encodings
+from gapless.core.config import Config
+from gapless.core.frames import Data, Ping
 
 
 def batch(first: int, count: int = 2, size: int = 100) -> Data:
@@ -64,3 +66,29 @@ class TestMemory:
             before, batches.grown = batches.memory, 0
             batches.keep(batch(first, size=first * 10), is_full=True)
             assert batches.memory <= before + batches.grown
+
+
+class TestEncodings:
+    def test_p3_what_a_wire_hangs_on_a_batch_is_announced_right_after(self) -> None:
+        books, one = Accounts(Config()), batch(1)
+        encodings = Encodings(books)
+        encodings.hand_out(one)
+        one.encoded = {"msgpack": b"x" * 210}
+        encodings.look()
+        assert books.unbooked == 210
+        encodings.look()
+        assert books.unbooked == 210
+
+    def test_p3_so_is_another_form_and_nothing_where_there_is_no_new_one(self) -> None:
+        books, one = Accounts(Config()), batch(1)
+        encodings = Encodings(books)
+        one.encoded = {"msgpack": b"x" * 210}
+        encodings.hand_out(one)
+        encodings.hand_out(Ping(1, 0))
+        encodings.hand_out(None)
+        encodings.look()
+        assert books.unbooked == 0
+        encodings.hand_out(one)
+        one.encoded["json"] = b"x" * 290
+        encodings.look()
+        assert books.unbooked == 500, "at most so much more is held"

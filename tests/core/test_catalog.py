@@ -4,10 +4,10 @@ import pytest
 
 from gapless.core.accounts import Accounts
 from gapless.core.budget import Shed
-from gapless.core.catalog import Catalog
+from gapless.core.catalog import SWEEP_EVERY, Catalog
 from gapless.core.channel import CHANNEL_BYTES
 from gapless.core.config import Config
-from gapless.core.errors import ConfigError
+from gapless.core.errors import ConfigError, TooManyChannels
 
 
 def a_catalog() -> tuple[Catalog, Accounts]:
@@ -43,9 +43,27 @@ class TestChannels:
         assert books.held == CHANNEL_BYTES
         channel.append([b"x" * 50], False, None, now=0.0)
         assert catalog.held_bytes == 50
-        catalog.forget("news")
-        catalog.forget("news")
+        assert catalog.forget("news") is channel
+        assert catalog.forget("news") is None
         assert (books.is_any, books.held, len(catalog)) == (False, 0, 0)
+
+    def test_as_many_are_open_as_may_be_those_counted_that_the_store_opens(self) -> None:
+        catalog = Catalog(Config(max_hub_channels=2), Accounts(Config()))
+        catalog.add("one", "E1", now=0.0)
+        catalog.check_place(0)
+        with pytest.raises(TooManyChannels, match="2 channels already"):
+            catalog.check_place(1)
+        catalog.add("two", "E2", now=0.0)
+        with pytest.raises(TooManyChannels, match="2 channels already"):
+            catalog.check_place(0)
+
+    def test_i9_a_full_hub_is_searched_for_idle_ones_now_and_then_only(self) -> None:
+        catalog = Catalog(Config(max_hub_channels=1), Accounts(Config()))
+        assert not catalog.is_sweep_due(0, now=5.0), "there is a place"
+        assert catalog.is_sweep_due(1, now=5.0)
+        assert not catalog.is_sweep_due(1, now=5.0 + SWEEP_EVERY / 2)
+        catalog.add("one", "E1", now=6.0)
+        assert catalog.is_sweep_due(0, now=5.0 + SWEEP_EVERY)
 
 
 class TestSettings:

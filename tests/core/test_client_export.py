@@ -3,11 +3,13 @@
 P6 across processes: what was exported ends in exactly one of the four ways where it is restored.
 """
 
+from dataclasses import replace
+
 import pytest
 
-from gapless.core.errors import InvalidState
+from gapless.core.errors import ConfigError, InvalidState
 from gapless.core.events import Message
-from gapless.core.export import Export
+from gapless.core.export import MAX_SESSION, Export
 from gapless.core.frames import (
     Goaway,
     Offered,
@@ -111,6 +113,17 @@ class TestExporting:
         desk.client.close(now=desk.now)
         with pytest.raises(InvalidState, match="export it before it ends"):
             desk.client.export(now=desk.now)
+
+    def test_what_can_not_be_exported_changes_nothing(self) -> None:
+        """Contract 4: no codec lets such a session's name through; an embedder's might."""
+        desk = ClientByHand()
+        desk.dial()
+        desk.say(replace(WELCOME, session="x" * (MAX_SESSION + 1)))
+        desk.client.publish("orders", b"m", False, now=desk.now)
+        with pytest.raises(ConfigError, match=r"Export\.session"):
+            desk.client.export(now=desk.now)
+        assert desk.client.state is SessionState.UP
+        assert not desk.client.is_settled
 
     def test_one_that_never_began_can(self) -> None:
         desk = ClientByHand()

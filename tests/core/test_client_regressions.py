@@ -202,7 +202,7 @@ class TestSetBack:
         """Rule 4, I3: memory is short, the reader slow, the publisher in a hurry."""
         pair = Pair(
             seed=1,
-            client_config=Config(memory_limit=64 * KIB),
+            client_config=Config(memory_limit=64 * KIB, max_message=20_000),
             hub_config=replace(HUB, history_messages=2000),
         )
         checker = Checker(pair, lossless=["news"])
@@ -227,7 +227,7 @@ class TestSetBack:
 
     def test_i_what_is_taken_is_acked_and_nothing_is_credited(self) -> None:
         """Rule 4: the limit of the ack is the one that was told before."""
-        pair = Pair(seed=1, client_config=Config(memory_limit=64 * KIB))
+        pair = Pair(seed=1, client_config=Config(memory_limit=64 * KIB, max_message=20_000))
         tap = started(pair)
         subscription = pair.peer.subscribe("news", "earliest")
         pair.settle()

@@ -1,8 +1,11 @@
 """Restore, word by word: what was imported is offered first, what is new stays apart (rule 7)."""
 
+from dataclasses import replace
+
 import pytest
 
 from gapless.core.client import ClientSession
+from gapless.core.config import Config
 from gapless.core.errors import ConfigError, InvalidState
 from gapless.core.export import Export, ExportedOutbox
 from gapless.core.frames import (
@@ -13,6 +16,7 @@ from gapless.core.frames import (
     Offer,
     Refused,
 )
+from gapless.testing.holdings import check_memory
 
 from .by_hand import WELCOME, ClientByHand
 from .heirs import PLENTY, Heir, an_export
@@ -151,6 +155,20 @@ class TestMisuse:
             desk.client.restore(an_export(*[b"x"] * 9), now=desk.now)
         assert desk.client.outboxes == []
         assert desk.client.token is None
+
+    def test_p3_what_messages_take_beside_their_payload_counts(self) -> None:
+        boxes = tuple(
+            ExportedOutbox(f"c{number}", "P1", 1, 1, 0, ((b"x", False),) * 200)
+            for number in range(10)
+        )
+        exported = Export("@s", "t", (), boxes)
+        config = Config(memory_limit=300_000, max_message=1000)
+        desk = ClientByHand(config=config)
+        with pytest.raises(ConfigError, match="memory_limit"):
+            desk.client.restore(exported, now=desk.now)
+        roomy = ClientByHand(config=replace(config, memory_limit=320_000))
+        roomy.client.restore(exported, now=roomy.now)
+        check_memory("client", roomy.client)
 
 
 def test_a_session_without_channels_is_exported_and_restored() -> None:

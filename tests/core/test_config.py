@@ -7,8 +7,9 @@ from typing import Literal
 
 import pytest
 
-from gapless.core.config import MIB, Config, check_setting
+from gapless.core.config import BESIDE_MESSAGES, KIB, MIB, Config, check_setting
 from gapless.core.errors import ConfigError, LocalProtocolError
+from gapless.core.outbox import BATCH_BYTES
 
 
 class TestProfiles:
@@ -105,6 +106,19 @@ class TestChecks:
     def test_the_backoff_can_not_start_above_its_cap(self) -> None:
         with pytest.raises(ConfigError, match="backoff_base is above"):
             Config(backoff_base=11.0)
+
+    def test_p4_the_largest_message_fits_into_the_memory(self) -> None:
+        least = 100 * KIB + BESIDE_MESSAGES
+        Config(memory_limit=least, max_message=100 * KIB)
+        with pytest.raises(ConfigError, match=rf"Config\.memory_limit is .* at least {least}"):
+            Config(memory_limit=least - 1, max_message=100 * KIB)
+
+    def test_p4_a_hub_needs_room_for_two_batches(self) -> None:
+        least = 2 * BATCH_BYTES + BESIDE_MESSAGES
+        Config(memory_limit=least, max_message=1000).check_hub()
+        with pytest.raises(ConfigError, match=rf"Config\.memory_limit is .* hub .*{least}"):
+            Config(memory_limit=least - 1, max_message=1000).check_hub()
+        assert Config(max_message=MIB).least_hub_memory == 2 * MIB + BESIDE_MESSAGES
 
     def test_the_largest_message_fits_into_a_history(self) -> None:
         with pytest.raises(ConfigError, match="none would fit"):

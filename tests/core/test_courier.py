@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from gapless.core.channel import Channel
 from gapless.core.closing import Code
 from gapless.core.config import Config
 from gapless.core.courier import REHOUSE_EVERY
@@ -76,6 +77,33 @@ class TestOpened:
         assert local in list(iter(desk.hub.next_ready, None))
 
 
+class TestForgotten:
+    def test_p3_no_timer_keeps_a_private_channel_whose_session_is_over(self) -> None:
+        desk = HubByHand(config=replace(HUB, history_age=1e5, lease=1.0))
+        number = desk.greet(1).session
+        desk.hub.publish(number, b"m" * 1000, now=desk.now)
+        desk.hear(1)
+        due = desk.hub.next_deadline()
+        assert due is not None
+        desk.lose(1)
+        desk.now += 1.0
+        desk.hub.handle_timeout(now=desk.now)
+        assert desk.hub.sessions == []
+        assert desk.hub.has_output, "what is forgotten is news, too"
+        assert desk.hub.next_writable() is None
+        assert desk.hub.next_deadline() is None
+
+    def test_p3_nor_does_one_that_moved_before_it_was_forgotten(self) -> None:
+        desk = HubByHand(config=replace(HUB, history_age=1e5))
+        number = desk.greet(1).session
+        desk.hear(1)
+        desk.hub.publish(number, b"m" * 1000, now=desk.now)
+        desk.say(1, Close(Code.DONE, "", None))
+        assert desk.hub.sessions == []
+        assert desk.hub.next_writable() is None
+        assert desk.hub.next_deadline() is None
+
+
 class TestWaiting:
     def test_p4_who_found_no_place_is_tried_again_every_second(self) -> None:
         desk = HubByHand(config=replace(HUB, max_hub_channels=1))
@@ -89,6 +117,24 @@ class TestWaiting:
         desk.now = due
         desk.hub.handle_timeout(now=desk.now)
         assert any(isinstance(frame, Offered) for frame in desk.hear(1))
+
+    def test_i9_a_hub_without_a_place_looks_for_one_once_for_all_who_wait(self) -> None:
+        desk = HubByHand(config=replace(HUB, max_hub_channels=1))
+        desk.hub.publish("full", b"m", now=desk.now)
+        looked_at: list[str] = []
+
+        def look_at(channel: Channel) -> None:
+            looked_at.append(channel.name)
+
+        desk.hub.channels.forget_idle = look_at  # type: ignore[method-assign]  # counts
+        desk.greet(1, None, *(Offer(number, f"o{number}", None, 1) for number in range(1, 101)))
+        for number in range(1, 101):
+            desk.say(1, Subscribe(number, f"s{number}", "latest", 1000))
+        desk.hear(1)
+        assert len(desk.hub.channels.homeless) == 100
+        desk.now += REHOUSE_EVERY
+        desk.hub.handle_timeout(now=desk.now)
+        assert len(looked_at) == 2
 
     def test_p4_a_lapse_that_is_due_already_serves_who_waits_for_it(self) -> None:
         desk = HubByHand(config=replace(HUB, history_messages=1, patience=1.0))

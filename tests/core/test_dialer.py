@@ -106,7 +106,7 @@ class TestMisuse:
 
 
 class TestVerdicts:
-    @pytest.mark.parametrize("token", ["", "x" * 513])
+    @pytest.mark.parametrize("token", ["", "x" * 513, "é" * 512, "\udfff"])
     def test_a_welcome_without_a_usable_token_is_a_violation(self, token: str) -> None:
         desk = ClientByHand()
         desk.dial()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gapless.core.config import KIB, Config
 from gapless.core.errors import ConfigError
 from gapless.core.export import MAX_SESSION, Export, ExportedOutbox, check_room
+from gapless.core.history import ENTRY_BYTES
 from gapless.core.position import MAX_SEQ, MAX_TOKEN, Position
 
 BOX = ExportedOutbox("orders", "P1", 8, 3, 1, ((b"\xffsecret", False), ("grüße".encode(), True)))
@@ -179,6 +180,11 @@ class TestHostile:
             Export.from_dict(box(first="9" * 10_000))
         assert len(str(raised.value)) < 200
 
+    @pytest.mark.parametrize("name", ["first", "seq", "sent"])
+    def test_a_number_that_python_does_not_spell_is_refused_like_any_other(self, name: str) -> None:
+        with pytest.raises(ConfigError, match=rf"Export\.{name} is a number of 16610 bits"):
+            Export.from_dict(box(**{name: 10**5000 - 1}))
+
 
 class TestMadeByHand:
     @pytest.mark.parametrize(
@@ -211,7 +217,7 @@ class TestMadeByHand:
 
 class TestRoom:
     def test_what_fits_is_no_matter(self) -> None:
-        check_room(EXPORT, Config())
+        check_room(EXPORT, Config(), 2048)
 
     @pytest.mark.parametrize(
         ("config", "name"),
@@ -223,7 +229,7 @@ class TestRoom:
     )
     def test_what_does_not_is_named(self, config: Config, name: str) -> None:
         with pytest.raises(ConfigError, match=f"'orders', more than Config.{name}"):
-            check_room(EXPORT, config)
+            check_room(EXPORT, config, 2048)
 
     def test_channels_and_memory_are_bounded(self) -> None:
         """P3."""
@@ -233,6 +239,10 @@ class TestRoom:
         )
         export = Export("@s", "t", (), boxes)
         with pytest.raises(ConfigError, match=r"4 channels .*max_channels"):
-            check_room(export, Config(max_channels=3))
-        with pytest.raises(ConfigError, match=r"81920 bytes .*memory_limit"):
-            check_room(export, Config(memory_limit=64 * KIB))
+            check_room(export, Config(max_channels=3), 2048)
+        size = 4 * (20 * KIB + ENTRY_BYTES + 2048)
+        assert sum(outbox.memory for outbox in boxes) == size - 4 * 2048
+        config = Config(memory_limit=size, max_message=20 * KIB)
+        check_room(export, config, 2048)
+        with pytest.raises(ConfigError, match=rf"takes {size} bytes, .*memory_limit"):
+            check_room(export, replace(config, memory_limit=size - 1), 2048)

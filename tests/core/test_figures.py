@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from gapless.core.config import Config
+from gapless.core.frames import Ping, Pong
 from gapless.testing import Pair
 
-from .by_hand import started
+from .by_hand import HubByHand, started
 
 CONFIG = Config(heartbeat=1000.0, stale_age=50.0, aggressive_age=50.0, metrics_interval=10.0)
 PAIR_HUB = replace(CONFIG, history_messages=1000, memory_limit=1_024_000_000)
@@ -91,3 +92,18 @@ def test_a_hub_counts_what_has_gone_through_it() -> None:
     pair.hub.handle_timeout(now=pair.clock.now)
     stats = pair.hub.stats(now=pair.clock.now)
     assert (stats.sessions, stats.links, stats.errors) == (1, 0, 1)
+
+
+def test_a_pong_that_comes_again_is_no_other_latency() -> None:
+    """Else one client could make the hub's figures, and its alerts."""
+    desk = HubByHand(config=replace(CONFIG, heartbeat=1.0, heartbeat_timeout=100.0))
+    desk.greet(1)
+    desk.now += 5.0
+    desk.hub.handle_timeout(now=desk.now)
+    (ping,) = desk.hear(1)
+    assert isinstance(ping, Ping)
+    desk.now += 3.0
+    desk.say(1, *[Pong(ping.number, 0)] * 100)
+    latency = desk.hub.metrics(now=desk.now).latency
+    assert latency is not None
+    assert (latency.count, latency.max) == (1, 3.0)

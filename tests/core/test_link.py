@@ -100,9 +100,9 @@ class TestPings:
         assert link.round_trip is None
         link = attached()
         ping = pinged(link)
-        link.receive_pong(Pong(ping.number, 0), now=132.25)
+        assert link.receive_pong(Pong(ping.number, 0), now=132.25)
         assert link.round_trip == 0.25
-        link.receive_pong(Pong(ping.number, 0), now=139.0)
+        assert not link.receive_pong(Pong(ping.number, 0), now=139.0)
         assert link.round_trip == 0.25, "a pong that comes again measures nothing"
 
     def test_a_pong_to_an_older_ping_measures_nothing(self) -> None:

@@ -6,13 +6,18 @@ books and the limit. More seeds: `python -m tests.core.test_memory_hub FIRST LAS
 
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from gapless.core.budget import Shed
-from gapless.core.config import KIB, Config
+from gapless.core.config import BESIDE_MESSAGES, KIB, MIB, Config
+from gapless.core.errors import ConfigError
+from gapless.core.events import Message
 from gapless.core.frames import Ack, Data, Offer, Subscribe
+from gapless.testing import Pair
 from gapless.testing.holdings import check_memory
+from gapless.transports import JsonCodec, MemoryWire
 
 from .by_hand import DurableHubByHand, HubByHand, numbered
 from .crowd import Crowd
@@ -63,6 +68,58 @@ def test_p3_what_the_store_has_read_for_a_reader_is_counted() -> None:
     desk.hear(1)
     assert desk.hub.memory().kinds[Shed.NEVER].held <= before + 1000
     check_memory("hub", desk.hub)
+
+
+@pytest.mark.parametrize("largest", [1000, 20_000, MIB])
+def test_p4_with_the_least_memory_a_hub_takes_what_one_client_publishes(largest: int) -> None:
+    """With less it asked for the same batch again every second, for ever."""
+    config = Config(max_message=largest)
+    pair = Pair(seed=1, hub_config=replace(config, memory_limit=config.least_hub_memory))
+    pair.peer.start()
+    for number in range(100):
+        pair.peer.publish("orders", f"{number}".ljust(min(largest, 10_000)))
+    assert pair.run_until(lambda: pair.client.is_settled, timeout=10.0)
+    check_memory("hub", pair.hub)
+
+
+def test_p3_what_text_takes_once_it_is_encoded_counts_at_once() -> None:
+    """In JSON a control character takes six bytes: a hub held three times what it may."""
+    pair = Pair(
+        seed=1,
+        hub_config=Config(memory_limit=2_000_000, max_message=60_000),
+        new_client_wire=lambda _: MemoryWire(JsonCodec(MIB)),
+        new_server_wire=lambda _: MemoryWire(JsonCodec(MIB), from_client=True),
+    )
+    pair.peer.start()
+    names = [f"c{number}" for number in range(20)]
+    subscriptions = [pair.peer.subscribe(name, "earliest") for name in names]
+    pair.settle()
+    taken: list[object] = []
+    for name in names * 2:
+        assert pair.publish(name, "\x01" * 60_000) is not None
+        pair.run(0.01)
+        check_memory("hub", pair.hub)
+        taken += [event for one in subscriptions for event in pair.peer.take_all(one)]
+    assert sum(isinstance(event, Message) for event in taken) == 40
+
+
+def test_p4_a_hub_that_could_take_no_batch_is_not_made() -> None:
+    with pytest.raises(ConfigError, match=r"Config\.memory_limit is 131072; at a hub .* 163840"):
+        HubByHand(config=replace(SMALL, memory_limit=128 * KIB))
+
+
+def test_p4_with_the_least_memory_a_session_publishes_and_reads_its_largest_message() -> None:
+    pair = Pair(seed=1, client_config=Config(max_message=MIB, memory_limit=MIB + BESIDE_MESSAGES))
+    pair.peer.start()
+    subscription = pair.peer.subscribe("news", "earliest")
+    pair.run(1.0)
+    pair.peer.publish("news", bytes(MIB))
+    assert pair.run_until(lambda: pair.client.is_settled, timeout=10.0)
+    pair.peer.settled("news")
+    assert pair.run_until(
+        lambda: any(isinstance(event, Message) for event in pair.peer.take_all(subscription)),
+        timeout=30.0,
+    )
 
 
 if __name__ == "__main__":

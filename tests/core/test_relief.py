@@ -220,8 +220,8 @@ class TestLinks:
         assert list(desk.endings()) == [3, 2]
 
     def test_p3_a_link_too_many_is_turned_away_without_a_word(self) -> None:
-        desk = Desk(memory_limit=70_000, memory_warning=None, memory_cleanup=None)
-        links = range(1, 70_000 // GREETING_BYTES + 3)
+        desk = Desk(memory_limit=170_000, memory_warning=None, memory_cleanup=None)
+        links = range(1, 170_000 // GREETING_BYTES + 3)
         for link in links:
             desk.open(link)
             desk.check()

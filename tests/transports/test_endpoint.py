@@ -9,7 +9,7 @@ from gapless.core.client import ClientSession
 from gapless.core.closing import Code, Ending
 from gapless.core.config import Config
 from gapless.core.events import Authorize, CloseLink, LinkDown, Message
-from gapless.core.frames import Close, Data
+from gapless.core.frames import Close, Data, Frame, Hello, Ping
 from gapless.core.hub import Hub
 from gapless.core.states import SessionState
 from gapless.transports import MemoryWire
@@ -139,6 +139,32 @@ class TestCarrying:
         assert set(batch.encoded) == {key}
         assert first == batch.encoded[key]
         assert joined.server.data_to_send(link, PIECE, now=joined.now) is batch.encoded[key]
+
+
+class Noting(Hub):
+    """A hub that notes what it is told of a link."""
+
+    def __init__(self) -> None:
+        config = Config.production("hub")
+        super().__init__(config, rng=Random(1), new_token=counted_tokens(), verify=None)
+        self.notes: list[str] = []
+
+    def hold_bytes(self, link: int, size: int, *, now: float) -> None:
+        self.notes.append(f"holds {size}")
+
+    def receive_frame(self, link: int, frame: Frame, *, size: int = 0, now: float) -> None:
+        self.notes.append(type(frame).__name__)
+
+
+def test_p3_a_frame_is_not_counted_with_its_wire_once_the_machine_has_it() -> None:
+    """Counted at both, a batch took twice its room, and a hub with little was never let have it."""
+    hub = Noting()
+    endpoint = Endpoint(hub, lambda now: MemoryWire(from_client=True))
+    link = endpoint.accept_link(now=0.0)
+    hello, ping = memory(Hello(1, None, None, 1000)), memory(Ping(1, 0))
+    for data in (hello[:12], hello[12:] + ping[:3], ping[3:]):
+        endpoint.receive_data(link, data, now=0.0)
+    assert hub.notes == ["holds 12", "holds 3", "Hello", "holds 0", "Ping"]
 
 
 class TestRefusing:

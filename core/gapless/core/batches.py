@@ -5,7 +5,8 @@ wanted: it is the first to go when memory is short. Its payloads are the history
 here is their list, and the encoded forms that wires hang on a batch.
 """
 
-from .frames import Data
+from .accounts import Accounts
+from .frames import Data, Frame
 
 KEPT = 8
 """Batches kept at most."""
@@ -71,6 +72,35 @@ class Batches:
     def _forget(self, first: int) -> None:
         self._kept.pop(first, None)
         self._sizes.pop(first, None)
+
+
+class Encodings:
+    """Notices what wires hang on the batches that they are handed, and announces it (P3).
+
+    How long an encoded form is, and how many forms there are, only the wires know: text in JSON may
+    be six times its payload. So it is noticed right after: with the next thing that is asked for.
+
+    Args:
+        books: where it is announced; the `Batches` are stirred by whoever hands a batch out.
+    """
+
+    __slots__ = ("_books", "_forms", "_handed")
+
+    def __init__(self, books: Accounts) -> None:
+        self._books = books
+        self._handed: Data | None = None
+        self._forms = 0
+
+    def hand_out(self, frame: Frame | None) -> None:
+        """A wire is given a frame to encode."""
+        if isinstance(frame, Data):
+            self._handed, self._forms = frame, len(frame.encoded or ())
+
+    def look(self) -> None:
+        """Announce what was hung on the frame handed out last."""
+        batch, self._handed = self._handed, None
+        if batch is not None and len(batch.encoded or ()) > self._forms:
+            self._books.grow(_encoded(batch))
 
 
 def _encoded(batch: Data) -> int:

@@ -6,7 +6,11 @@ from .accounts import Accounts
 from .budget import Shed
 from .channel import Channel, ChannelSettings
 from .config import Config
+from .errors import TooManyChannels
 from .pins import Pins
+
+SWEEP_EVERY = 1.0
+"""Seconds from one search of a full hub for channels that nobody would miss to the next (I9)."""
 
 
 class Catalog:
@@ -33,6 +37,8 @@ class Catalog:
         self._channels: dict[str, Channel] = {}
         self._pinned: dict[Pins, Channel] = {}
         self._last_id = 0
+        self._most = config.max_hub_channels
+        self._swept_at = float("-inf")
         self.named: Mapping[str, Channel] = self._channels
 
     def __len__(self) -> int:
@@ -54,6 +60,26 @@ class Catalog:
     def owner(self, pins: Pins) -> Channel:
         """The channel whose pins these are."""
         return self._pinned[pins]
+
+    def check_place(self, opening: int) -> None:
+        """Refuse one more channel if those that are open and `opening` are as many as may be.
+
+        Raises:
+            TooManyChannels: they are.
+        """
+        if len(self._channels) + opening >= self._most:
+            raise TooManyChannels(f"the hub keeps {self._most} channels already")
+
+    def is_sweep_due(self, opening: int, *, now: float) -> bool:
+        """Whether to look now for channels that nobody would miss: there is no place for one more.
+
+        Now and then only: who asks for one more again and again must not have all looked at again.
+        """
+        is_full = len(self._channels) + opening >= self._most
+        if not is_full or now < self._swept_at + SWEEP_EVERY:
+            return False
+        self._swept_at = now
+        return True
 
     def configure(self, name: str, **fields: object) -> None:
         """Change how a channel keeps messages.
@@ -81,11 +107,12 @@ class Catalog:
         self._pinned[channel.pins] = channel
         return channel
 
-    def forget(self, name: str) -> None:
-        """Drop a channel and its settings. Harmless if there is none."""
+    def forget(self, name: str) -> Channel | None:
+        """Drop a channel and its settings; returns it, or None if there was none."""
         self._settings.pop(name, None)
         channel = self._channels.pop(name, None)
         if channel is not None:
             for holding in (channel, channel.pins, channel.batches):
                 self._books.close(holding)
             del self._pinned[channel.pins]
+        return channel

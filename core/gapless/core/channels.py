@@ -95,11 +95,10 @@ class Channels:
         channel = self.named.get(name)
         if channel is not None or name in self._opening:
             return channel
-        if len(self.catalog) + len(self._opening) >= self._config.max_hub_channels:
+        if self.catalog.is_sweep_due(len(self._opening), now=now):
             for idle in list(self.named.values()):
                 self.forget_idle(idle)
-        if len(self.catalog) + len(self._opening) >= self._config.max_hub_channels:
-            raise TooManyChannels(f"the hub keeps {self._config.max_hub_channels} channels already")
+        self.catalog.check_place(len(self._opening))
         if not self._books.make_room(CHANNEL_BYTES, now=now):
             raise NoMemory(f"there is no memory to open channel {name!r}")
         if not self._durable:
@@ -112,7 +111,8 @@ class Channels:
 
     def forget(self, name: str) -> None:
         """Drop a channel; who waits for it is woken, and told that it is gone."""
-        self.catalog.forget(name)
+        if (channel := self.catalog.forget(name)) is not None:
+            self.news.forgotten[channel] = None
         self._intakes.pop(name, None)
         if name in self._opening:
             del self._opening[name]

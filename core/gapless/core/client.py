@@ -174,6 +174,7 @@ class ClientSession(Dialer):
             tuple((channel, position) for channel, position in taken if position is not None),
             self._outboxes.export(),
         )
+        self._outboxes.hand_over()
         self.suspend(now=now)
         return exported
 
@@ -190,7 +191,7 @@ class ClientSession(Dialer):
         now = self._clamp(now)
         if self.state is not SessionState.NEW or len(self._outboxes) or self._token is not None:
             raise InvalidState("restore into a new session, without a token, before anything else")
-        check_room(exported, self.config)
+        check_room(exported, self.config, OUTBOX_BYTES)
         self._token = exported.token
         self._outboxes.restore(exported.outboxes, now=now)
         for outbox in self._outboxes:

@@ -13,6 +13,12 @@ from .errors import ConfigError
 MIB = 1024 * 1024
 KIB = 1024
 
+BESIDE_MESSAGES = 32 * KIB
+"""Bytes that the smallest session or hub needs beside the messages it must be able to hold."""
+
+LEAST_FRAME = 64 * KIB
+"""Bytes of the largest batch, where no single message may be larger."""
+
 Overflow = Literal["wait", "reject", "rotate"]
 """What a publish does at the bound of a history whose oldest message a pin still needs."""
 
@@ -39,7 +45,8 @@ class Config:
         history_age: seconds a message stays in a hub's history; None: until it rotates.
         overflow: what a publish does at that bound, where a pin still needs the oldest message.
         patience: seconds a pin holds back rotation while its reader doesn't ack.
-        memory_limit: bytes a client's session, or a hub, may hold; what can go goes before that.
+        memory_limit: bytes a client's session, or a hub, may hold; what can go goes before that. At
+            least `max_message` and 32 KiB; a hub's `least_hub_memory`.
         memory_warning: bytes above which a channel that holds more than its share gets no credit;
             None: a quarter of the limit.
         memory_cleanup: bytes above which a hub's cached frames and unpinned history go; None: half
@@ -100,6 +107,8 @@ class Config:
             raise ConfigError("Config.backoff_base is above Config.backoff_cap")
         if self.history_bytes < self.max_message:
             raise ConfigError("Config.history_bytes is below Config.max_message: none would fit")
+        if self.memory_limit < self.max_message + BESIDE_MESSAGES:
+            raise ConfigError(_too_little(self, self.max_message + BESIDE_MESSAGES))
         if self.warning_bytes > self.cleanup_bytes:
             raise ConfigError("Config.memory_warning is above Config.memory_cleanup")
         if self.cleanup_bytes > self.memory_limit:
@@ -116,6 +125,23 @@ class Config:
     def cleanup_bytes(self) -> int:
         """`memory_cleanup`, or what stands for it."""
         return self.memory_limit // 2 if self.memory_cleanup is None else self.memory_cleanup
+
+    @property
+    def least_hub_memory(self) -> int:
+        """Bytes of `memory_limit` below which a hub could take no batch for ever (P4).
+
+        One that is queued while the next comes in: of 64 KiB, or a message alone.
+        """
+        return 2 * max(LEAST_FRAME, self.max_message) + BESIDE_MESSAGES
+
+    def check_hub(self) -> None:
+        """Refuse what is enough for a client, and not for a hub.
+
+        Raises:
+            ConfigError: the message names the field.
+        """
+        if self.memory_limit < self.least_hub_memory:
+            raise ConfigError(_too_little(self, self.least_hub_memory, "at a hub "))
 
     @classmethod
     def development(cls, role: Literal["client", "hub"] = "client") -> "Config":
@@ -170,6 +196,13 @@ def check_seconds(name: str, value: float) -> None:
     """
     if not 0 <= value <= _LONGEST:
         raise ConfigError(f"{name} is {value!r}; it must be 0 … {_spell(_LONGEST)} seconds")
+
+
+def _too_little(config: Config, least: int, where: str = "") -> str:
+    return (
+        f"Config.memory_limit is {config.memory_limit}; {where}with a max_message of "
+        f"{config.max_message} it must be at least {least}"
+    )
 
 
 def _spell(number: float) -> str:

@@ -75,6 +75,9 @@ class Courier:
         if news.settled:
             self._ready.update(news.settled)
             news.settled.clear()
+        while news.forgotten:
+            # No timer keeps what is not counted any more (P3).
+            self._timers.set(news.forgotten.popitem()[0], None)
         self.watch_homeless(now=now)
 
     def pass_on_restarts(self) -> None:
@@ -88,6 +91,8 @@ class Courier:
 
     def watch(self, channel: Channel, *, now: float) -> None:
         """Come back when a pin that somebody waits for lapses, or a message is too old."""
+        if not self._channels.catalog.has(channel):
+            return
         if self._channels.is_lapse_due(channel, now=now):
             self._channels.wake(channel, now=now)
         self._timers.set(channel, self._channels.next_lapse(channel, now=now))

@@ -37,7 +37,7 @@ from .frames import (
 )
 from .lane import Lane
 from .link import Link
-from .position import MAX_TOKEN, Position, check_secret, escaped_size
+from .position import MAX_TOKEN, Position, check_secret, escaped_size, is_token
 from .reconnector import Reconnector
 from .session import Session
 from .states import LinkState, SessionState, SessionTrigger
@@ -290,8 +290,8 @@ class Dialer(Session):
             raise Violation("a second welcome")
         if not self._greeted:
             raise Violation("a welcome before hello")
-        if not frame.token or len(frame.token) > MAX_TOKEN:
-            raise Violation("welcome without a token")
+        if not is_token(frame.token):
+            raise Violation("welcome without a token that can be shown")
         self._dialing = None
         self._credentials.handle_welcomed()
         if self._link is not None:

@@ -17,6 +17,7 @@ from typing import cast
 
 from .config import Config
 from .errors import ConfigError, InvalidPosition, NotText
+from .history import ENTRY_BYTES
 from .position import (
     MAX_SEQ,
     MAX_TOKEN,
@@ -77,6 +78,11 @@ class ExportedOutbox:
     def size(self) -> int:
         """Bytes of payload."""
         return sum(len(payload) for payload, _ in self.messages)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that its messages take where they are restored."""
+        return self.size + ENTRY_BYTES * len(self.messages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +165,13 @@ class Export:
         )
 
 
-def check_room(exported: Export, config: Config) -> None:
-    """Refuse what a session with these settings can't hold.
+def check_room(exported: Export, config: Config, outbox_bytes: int) -> None:
+    """Refuse what a session with these settings can't hold (P3).
+
+    Args:
+        exported: what is to be restored.
+        config: the session's.
+        outbox_bytes: bytes that an outbox takes beside its messages.
 
     Raises:
         ConfigError: the message names the field.
@@ -178,9 +189,11 @@ def check_room(exported: Export, config: Config) -> None:
         largest = max((len(payload) for payload, _ in outbox.messages), default=0)
         if largest > config.max_message:
             raise ConfigError(f"a message of {largest} bytes is {where}max_message")
-    size = sum(outbox.size for outbox in exported.outboxes)
+    size = sum(outbox_bytes + outbox.memory for outbox in exported.outboxes)
     if size > config.memory_limit:
-        raise ConfigError(f"{size} bytes are to be restored, more than Config.memory_limit")
+        raise ConfigError(
+            f"what is to be restored takes {size} bytes, more than Config.memory_limit"
+        )
 
 
 def _outbox(table: Mapping[object, object]) -> ExportedOutbox:
@@ -289,4 +302,7 @@ def _check_once(name: str, channels: list[str]) -> None:
 
 def _shown(value: object) -> str:
     """A wrong value in an error, short, whatever it is."""
+    if isinstance(value, int) and value.bit_length() > 64:
+        # Python spells no number of more than 4300 digits.
+        return f"a number of {value.bit_length()} bits"
     return repr(value)[:80] if isinstance(value, str | int | None) else type(value).__name__

@@ -11,6 +11,7 @@ from random import Random
 
 from .accounts import Accounts
 from .authorize import Grant, Verifier
+from .batches import Encodings
 from .budget import MemoryReport, Shed
 from .channel import Channel
 from .channels import Channels
@@ -46,6 +47,9 @@ class Hub:
         new_token: a source of unguessable strings, 128 random bits or more, never repeated.
         verify: judges credentials at once; None: the driver answers the command `Authorize`.
         durable: the driver carries out `Append` and `ReadHistory`; else memory does, at once.
+
+    Raises:
+        ConfigError: `memory_limit` is too small for a hub; the message says how much it needs.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Hub:
         verify: Verifier | None = None,
         durable: bool = False,
     ) -> None:
+        config.check_hub()
         self.config = config
         self._rng = rng
         self._new_token = new_token
@@ -67,6 +72,7 @@ class Hub:
         self._timers: Timers[ServerSession | Channel | str] = Timers()
         self.books = Accounts(config)
         self.watch = Watch(config, self._figures)
+        self._encodings = Encodings(self.books)
         self._reception = Reception(
             config, rng=rng, commands=self.commands, writable=self.writable, books=self.books
         )
@@ -381,6 +387,7 @@ class Hub:
 
     def next_writable(self) -> int | None:
         """Take the next link that has come to have something to send; see `Session`."""
+        self._encodings.look()
         self._courier.pass_on(now=self._now)
         for link in self.writable:
             del self.writable[link]
@@ -390,6 +397,7 @@ class Hub:
     def next_frame(self, link: int, *, now: float) -> Frame | None:
         """Build the next frame for a link; None if it has nothing to say now."""
         now = self._clamp(now)
+        self._encodings.look()
         session = self._links.get(link) or self._roster.parting.get(link)
         if session is not None:
             frame = session.next_frame(link, now=now)
@@ -404,6 +412,7 @@ class Hub:
                 session.close_link(self._draining, now)
                 frame = session.next_frame(link, now=now)
             self._follow_up(session)
+            self._encodings.hand_out(frame)
             return frame
         return self._reception.next_frame(link, now=now)
 

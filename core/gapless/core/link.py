@@ -120,15 +120,17 @@ class Link:
         self._check_count(ping.sent)
         self._pong = ping.number
 
-    def receive_pong(self, pong: Pong, *, now: float) -> None:
-        """Take the answer to a ping."""
+    def receive_pong(self, pong: Pong, *, now: float) -> bool:
+        """Take the answer to a ping; False if it is another one to the same, or a late one."""
         self._check_count(pong.sent)
         if not 1 <= pong.number <= self._ping_number:
             raise Violation(f"pong {pong.number} answers no ping")
         pinged_at = self._pinged_at
-        if pong.number == self._ping_number and pinged_at is not None and self._heartbeat:
-            self._pinged_at = None
-            self._heartbeat.receive_pong(pinged_at, now=now)
+        if pong.number != self._ping_number or pinged_at is None or self._heartbeat is None:
+            return False
+        self._pinged_at = None
+        self._heartbeat.receive_pong(pinged_at, now=now)
+        return True
 
     def has_control(self) -> bool:
         """Whether `next_control` has a frame."""

@@ -58,10 +58,11 @@ class News:
         self.touched: dict[Intake, None] = {}
         self.settled: dict[object, None] = {}
         self.blocked: dict[Channel, None] = {}
+        self.forgotten: dict[Channel, None] = {}
 
     @property
     def is_any(self) -> bool:
         """Whether there is anything to pass on."""
         return bool(self.opened or self.restarted or self.moved or self.fetched) or bool(
-            self.touched or self.settled or self.blocked
+            self.touched or self.settled or self.blocked or self.forgotten
         )

@@ -95,11 +95,13 @@ class Outboxes:
             outbox.take_limits(max_message, is_barred=index >= limit)
 
     def export(self) -> tuple[ExportedOutbox, ...]:
-        """Pack all of them; they are another session's from now on."""
-        packed = tuple(outbox.export() for outbox in self)
+        """Copy all of them."""
+        return tuple(outbox.export() for outbox in self)
+
+    def hand_over(self) -> None:
+        """What was exported is another session's from now on."""
         for outbox in self:
             outbox.hand_over()
-        return packed
 
     def restore(self, exported: Iterable[ExportedOutbox], *, now: float) -> None:
         """Unpack them; there is none here yet."""

@@ -62,6 +62,15 @@ Since = Position | Literal["latest", "earliest"]
 """Where a subscription starts: after a position, at the head, or at the oldest message held."""
 
 
+def is_token(text: str) -> bool:
+    """Say whether a `hello` can carry the text as its session token."""
+    try:
+        check_secret("token", text, MAX_TOKEN, least=1)
+    except ConfigError:
+        return False
+    return True
+
+
 def is_epoch(text: str) -> bool:
     """Say whether the text can name an epoch."""
     return _EPOCH.fullmatch(text) is not None

@@ -196,7 +196,7 @@ class ServerSession(Session):
             self._touch(intake)
 
     def note_encoding(self) -> None:
-        """A wire is about to hang its encoded form on the newest batch: that is to be looked at."""
+        """A wire is about to hang its encoded form on a batch: that is to be looked at."""
         if self._encoding is not None:
             self._books.stir(self._encoding)
             self._encoding = None
@@ -346,7 +346,7 @@ class ServerSession(Session):
             self._books.stir(batches)
             self._books.touch(batches, now=now)
             batches.grown = 0
-            self._encoding = batches
+        self._encoding = batches
 
     def _spoke(self, lane: Lane, frame: Frame) -> None:
         if isinstance(frame, Subscribed):

@@ -259,8 +259,8 @@ class Session:
             link.receive_ping(frame)
             self._mark_writable(link)
         elif isinstance(frame, Pong):
-            link.receive_pong(frame, now=now)
-            self._watch.handle_latency(link.round_trip, now=now)
+            if link.receive_pong(frame, now=now):
+                self._watch.handle_latency(link.round_trip, now=now)
         elif isinstance(frame, Close):
             after = frame.retry_after_ms
             retry = None if after is None else after / 1000

@@ -29,6 +29,8 @@ from typing import Any, TypeAlias
 
 from gapless.core.accounts import Accounts
 from gapless.core.ack import AckPolicy
+from gapless.core.batches import Encodings
+from gapless.core.catalog import Catalog
 from gapless.core.client import ClientSession
 from gapless.core.config import Config
 from gapless.core.dialer import Dialer
@@ -55,6 +57,7 @@ Plain: TypeAlias = "bool | int | float | str | tuple[Plain, ...] | None"
 
 LEFT_OUT: Mapping[type, frozenset[str]] = {
     Accounts: frozenset(Accounts.__slots__),
+    Encodings: frozenset(Encodings.__slots__),
     Watch: frozenset(Watch.__slots__),
     Receiver: frozenset({"duplicates", "lost", "taken_messages"}),
     Session: frozenset({"_passed_at"}),
@@ -74,6 +77,7 @@ history only what it holds, not where in its list that begins.
 
 TIMES: Mapping[type, frozenset[str]] = {
     AckPolicy: frozenset({"_deadline"}),
+    Catalog: frozenset({"_swept_at"}),
     Heartbeat: frozenset({"_heard", "_pinged"}),
     Hub: frozenset({"_now", "_leave_at", "_cut_at"}),
     Link: frozenset({"_attached_at", "_greet_by", "_pinged_at"}),

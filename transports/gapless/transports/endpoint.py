@@ -130,7 +130,11 @@ class Endpoint(Generic[M]):
             return
         if data:
             self.machine.receive_bytes(link, now=now)
-        self._take(link, wire.receive_data(data, now=now), now)
+        events = wire.receive_data(data, now=now)
+        if wire.buffered() < self._held.get(link, 0):
+            # The frame that was unfinished is the machine's to count from now on, not the wire's.
+            self._tell_held(link, wire, now)
+        self._take(link, events, now)
         self._after(link, wire)
         self._tell_held(link, wire, now)
 

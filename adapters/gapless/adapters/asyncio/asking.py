@@ -49,13 +49,20 @@ class Asking:
                     credentials = await answer if inspect.isawaitable(answer) else answer
                     if self._still_wants(refused):
                         core.show_credentials(credentials, now=driver.now())
+                except asyncio.CancelledError:
+                    if self._task is None or self._task.cancelling():
+                        raise
+                    # Not this task was cancelled, but what it waited for: an answer like another.
+                    self._withhold(refused, "token= was cancelled")
                 except Exception as error:
-                    if self._still_wants(refused):
-                        words = f"token= failed with {type(error).__name__}: {error}"
-                        core.withhold_credentials(words, now=driver.now())
+                    self._withhold(refused, f"token= failed with {type(error).__name__}: {error}")
         finally:
             self._task = None
         driver.wake()
+
+    def _withhold(self, refused: Ending | None, words: str) -> None:
+        if self._still_wants(refused):
+            self._core.withhold_credentials(words, now=self._driver.now())
 
     def _still_wants(self, refused: Ending | None) -> bool:
         """Whether a connect waits for the answer to this question."""
