@@ -5,11 +5,15 @@ import ipaddress
 import re
 import ssl
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gapless.core.closing import Code, Ending
 from gapless.core.errors import ConfigError
 from gapless.core.position import MAX_CREDENTIALS, MAX_TOKEN, check_secret
+
+if TYPE_CHECKING:
+    from gapless.testing import Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,27 @@ def parse_url(url: str) -> Address:
     header = shown if port in (None, default) else f"{shown}:{port}"
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Address(name, default if port is None else port, secure, header, target)
+
+
+def check_made(name: str, value: object, kind: type, advice: str = "") -> None:
+    """Refuse an argument that was left unmade, such as a plain dict.
+
+    Raises:
+        ConfigError: it is neither None nor of that kind; the message names it.
+    """
+    if value is not None and not isinstance(value, kind):
+        words = f"{name}= is a {type(value).__name__}, not a {kind.__name__}"
+        raise ConfigError(f"{words}; {advice}" if advice else words)
+
+
+def check_recorder(recorder: "Recorder | None") -> None:
+    """Refuse a recorder that would say other things than it was made for.
+
+    Raises:
+        ConfigError: it is for the bytes of an endpoint of one's own.
+    """
+    if recorder is not None and recorder.level != "frames":
+        raise ConfigError("recorder= writes down frames here; make it with level='frames'")
 
 
 def check_dialing(token: object, resume: str | None, wait: object) -> None:

@@ -285,7 +285,7 @@ class ClientSession(Dialer):
         outbox = self._outboxes.open(channel, self._max_channels, now=now)
         if not outbox.has_room(len(payload)):
             return None
-        size = len(payload) + (ENTRY_BYTES if outbox.published else ENTRY_BYTES + OUTBOX_BYTES)
+        size = len(payload) + ENTRY_BYTES + (OUTBOX_BYTES if outbox.is_empty else 0)
         if not self._books.make_room(size, now=now):
             self._starved[outbox] = None
             return None

@@ -5,7 +5,7 @@ are seconds, sizes are bytes. 0 never means "unlimited".
 """
 
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, cast
 
 from .closing import DEFAULT_ENDINGS, Endings
 from .errors import ConfigError
@@ -110,11 +110,20 @@ class Config:
         if self.memory_limit < self.max_message + BESIDE_MESSAGES:
             raise ConfigError(_too_little(self, self.max_message + BESIDE_MESSAGES))
         if self.warning_bytes > self.cleanup_bytes:
-            raise ConfigError("Config.memory_warning is above Config.memory_cleanup")
+            raise ConfigError(
+                f"Config.memory_warning is {self.warning_bytes}, above memory_cleanup, "
+                f"{self.cleanup_bytes}"
+            )
         if self.cleanup_bytes > self.memory_limit:
-            raise ConfigError("Config.memory_cleanup is above Config.memory_limit")
+            raise ConfigError(
+                f"Config.memory_cleanup is {self.cleanup_bytes}, above memory_limit, "
+                f"{self.memory_limit}"
+            )
         if self.aggressive_age > self.stale_age:
-            raise ConfigError("Config.aggressive_age is above Config.stale_age")
+            raise ConfigError(
+                f"Config.aggressive_age is {self.aggressive_age:g}, above stale_age, "
+                f"{self.stale_age:g}; lower both"
+            )
 
     @property
     def warning_bytes(self) -> int:
@@ -146,6 +155,7 @@ class Config:
     @classmethod
     def development(cls, role: Literal["client", "hub"] = "client") -> "Config":
         """Quick retries, small buffers."""
+        _check_role(role)
         if role == "hub":
             return cls(history_messages=1000, memory_limit=1_024_000_000)
         return cls(backoff_base=0.1, backoff_cap=2.0, history_messages=50)
@@ -153,6 +163,7 @@ class Config:
     @classmethod
     def production(cls, role: Literal["client", "hub"] = "client") -> "Config":
         """The defaults: the origin's."""
+        _check_role(role)
         if role == "hub":
             return cls(history_messages=1000, memory_limit=1_024_000_000)
         return cls()
@@ -160,6 +171,7 @@ class Config:
     @classmethod
     def high_performance(cls, role: Literal["client", "hub"] = "client") -> "Config":
         """Large buffers, and retries so spread that a herd of clients stays thin."""
+        _check_role(role)
         if role == "hub":
             return cls(history_messages=1000, memory_limit=1_024_000_000)
         return cls(backoff_base=0.5, backoff_cap=30.0, history_messages=500)
@@ -188,13 +200,19 @@ def check_setting(name: str, value: object) -> None:
         raise ConfigError(f"Config.{name} is {value!r}; it must be a whole number")
 
 
-def check_seconds(name: str, value: float) -> None:
+def _check_role(role: object) -> None:
+    if role not in ("client", "hub"):
+        raise ConfigError(f"role is {role!r}; it must be 'client' or 'hub'")
+
+
+def check_seconds(name: str, value: object) -> None:
     """Refuse what is no time, or longer than 30 days.
 
     Raises:
         ConfigError: the message names the argument.
     """
-    if not 0 <= value <= _LONGEST:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= cast("float", value) <= _LONGEST:
         raise ConfigError(f"{name} is {value!r}; it must be 0 … {_spell(_LONGEST)} seconds")
 
 

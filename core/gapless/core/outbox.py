@@ -114,14 +114,19 @@ class Outbox:
         return self._history.size
 
     @property
+    def is_empty(self) -> bool:
+        """Whether it holds neither messages nor word of any."""
+        return not len(self._history) and not self._settled
+
+    @property
     def held_messages(self) -> int:
         """Messages not yet settled."""
         return len(self._history)
 
     @property
     def memory(self) -> int:
-        """Bytes it takes; before the first publish there is nothing to count."""
-        if not self.published:
+        """Bytes it takes; while it holds nothing, nothing is counted: there are few outboxes."""
+        if self.is_empty:
             return 0
         return OUTBOX_BYTES + self._history.memory + SETTLED_BYTES * len(self._settled)
 

@@ -322,7 +322,8 @@ class Session:
                     link.data_sent()
                     self._passed_at = now
                     self._watch.handle_sent(len(frame.payloads), frame.size, now=now)
-                elif isinstance(frame, Gone):
+                elif isinstance(frame, Gone) and frame.reason != "skipped":
+                    # What a client skips was refused, and counted then.
                     self._watch.handle_errors(frame.last - frame.first + 1, now=now)
                 self._sent(lane, now)
                 return frame

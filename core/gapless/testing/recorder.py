@@ -119,6 +119,8 @@ class Recorder:
         level: Level = "frames",
         about: str = "",
     ) -> None:
+        if level not in ("frames", "bytes"):
+            raise ConfigError(f"level is {level!r}; it must be 'frames' or 'bytes'")
         if level == "bytes" and (redact or redact_channels):
             raise ConfigError("bytes can't be redacted; record frames, or set redact=False")
         if redact_channels and not redact:
@@ -128,6 +130,11 @@ class Recorder:
         self._about = about
         self._tape = _Tape(write, Notation(self._redaction), self._redaction)
         self._machine: ClientSession | Hub | None = None
+
+    @property
+    def level(self) -> Level:
+        """What is recorded of the wires."""
+        return self._level
 
     def client(
         self,

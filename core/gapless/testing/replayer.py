@@ -195,7 +195,7 @@ class _Machine:
     # internals
 
     def _client(self, read: dict[str, object], new: NewClient) -> ClientSession:
-        names = ("config", "credentials", "token", "wait")
+        names = ("config", "credentials", "asks_credentials", "token", "wait")
         return new(rng=cast("Random", self), **{name: read.get(name) for name in names})
 
     def _hub(self, read: dict[str, object], new: NewHub) -> Hub:

@@ -16,7 +16,14 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import TYPE_CHECKING
 
-from gapless.adapters.dialing import check_dialing, is_loopback, parse_url, tls_context
+from gapless.adapters.dialing import (
+    check_dialing,
+    check_made,
+    check_recorder,
+    is_loopback,
+    parse_url,
+    tls_context,
+)
 from gapless.adapters.errors import (
     Busy,
     ConnectError,
@@ -168,8 +175,11 @@ async def connect(
         ConfigError: an argument can't be.
     """
     check_dialing(token, resume, wait)
+    check_made("config", config, Config)
+    check_made("restore", restore, Export, "Export.from_dict(…) makes one")
     if resume is not None and restore is not None:
         raise ConfigError("resume= and restore= both carry a session on; leave one out")
+    check_recorder(recorder)
     settings = Config.production() if config is None else config
     address = parse_url(url)
     limits = Limits(handshake_timeout=settings.connect_timeout)
@@ -232,6 +242,8 @@ async def serve(
     Raises:
         OSError: the address can't be listened on.
     """
+    check_made("config", config, Config)
+    check_recorder(recorder)
     settings = Config.production("hub") if config is None else config
     handshake = min(Limits().handshake_timeout, settings.connect_timeout)
     limits = Limits(handshake_timeout=handshake)

@@ -12,6 +12,7 @@ from gapless.adapters.ledger import Ledger, Receipt, Tally, encode_payload
 from gapless.core.budget import MemoryReport
 from gapless.core.client import ClientSession
 from gapless.core.closing import Code, Ending
+from gapless.core.config import check_seconds
 from gapless.core.errors import InvalidState
 from gapless.core.events import (
     ChannelEvent,
@@ -172,6 +173,7 @@ class Session:
         Default: `config.close_timeout`.
         """
         seconds = self.core.config.close_timeout if timeout is None else timeout
+        check_seconds("timeout", seconds)
         self.core.close(now=self.driver.now(), timeout=seconds)
         self.driver.pump()
         patience = 0.0
