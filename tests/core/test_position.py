@@ -14,6 +14,7 @@ from gapless.core.position import (
     check_since,
     check_text,
     is_epoch,
+    is_token,
 )
 
 epochs = st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True)
@@ -143,3 +144,11 @@ class TestText:
     def test_other_bytes_can_not(self, payload: bytes) -> None:
         with pytest.raises(NotText, match="publish it as bytes"):
             check_text(payload)
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [("t", True), ("é" * 300, True), ("", False), ("t" * 513, False), ("é" * 512, False)],
+)
+def test_a_token_is_what_a_hello_can_carry(text: str, good: bool) -> None:
+    assert is_token(text) is good
