@@ -126,7 +126,7 @@ class Recorder:
         if redact_channels and not redact:
             raise ConfigError("redact_channels asks for redact=True as well")
         self._redaction = Redaction(channels=redact_channels) if redact else None
-        self._level = level
+        self._level: Level = level
         self._about = about
         self._tape = _Tape(write, Notation(self._redaction), self._redaction)
         self._machine: ClientSession | Hub | None = None
