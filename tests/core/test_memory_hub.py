@@ -129,3 +129,11 @@ if __name__ == "__main__":
         crowd.run(80)
         seen += crowd.counts
     print(dict(seen))
+
+
+def test_p3_what_is_appended_is_booked_though_all_was_settled_just_before() -> None:
+    config = Config(max_message=1000, history_bytes=64 * KIB, history_messages=2)
+    desk = HubByHand(config=replace(config, memory_limit=config.least_hub_memory))
+    for _ in range(400):
+        desk.hub.publish_many("news", [bytes(900)], now=desk.now)
+        check_memory("S", desk.hub)

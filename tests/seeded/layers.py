@@ -34,9 +34,7 @@ STORIES = ("bad_frames", "regressions")
 
 LIKELY = {
     "credit-withheld-for-ever": "test_memory_client.py",
-    "growth-not-noted": "test_memory_hub.py",
     "late-verdict-fences": "test_model_regressions.py",
-    "named-for-ever": "test_memory_client.py",
     "no-fence": "test_bad_frames_sessions.py",
     "older-offer-id-popped": "test_hub_regressions.py",
     "set-back-ack-in-wrong-epoch": "test_second_review_regressions.py",
