@@ -74,6 +74,17 @@ def check_at_rest(pair: Pair) -> None:
         assert kept == known, f"P3: {peer.name} keeps {kept} channels of {known}"
 
 
+def pinned(hub: Hub) -> dict[object, set[str]]:
+    """Say what holds back rotation: channels, by the name of the session they are held for."""
+    found: dict[object, set[str]] = {}
+    for channel in hub.channels.named.values():
+        pins: dict[object, Pin] = getattr(channel.pins, _PINS)
+        for owner in pins:
+            if isinstance(owner, ServerSession):
+                found.setdefault(owner.id, set()).add(channel.name)
+    return found
+
+
 class Pins(Observer):
     """No pin goes back: an ack is cumulative, and a late one changes nothing (I4)."""
 

@@ -24,7 +24,7 @@ from .middlebox import MeddledWire, Meddling
 from .peace import Peace
 from .sometimes import Sometimes
 from .swarm import PICKY, Swarm
-from .tables import Pins, check_at_rest, check_left
+from .tables import Pins, check_at_rest, check_left, pinned
 
 DOOR = 300
 """Bytes after which a revolving door cuts a line, at most: a welcome fits, little behind it."""
@@ -325,6 +325,7 @@ class World(Observer):
             self.applications.look_after()
             self._forget_drained()
             self._check_middlebox()
+            self._end_strangers(others)
             if self._take_all(others) or not self._is_quiet(others):
                 quiet_since = self.pair.clock.now
             elif self.pair.clock.now >= quiet_since + QUIET:
@@ -361,6 +362,20 @@ class World(Observer):
             others.append(core.pop())
         return others
 
+    def _end_strangers(self, others: list[Application]) -> None:
+        """Who resumed another's session without reading on as that one did, ends.
+
+        The pins are the session's: with patience that never ends they would stand as long as it.
+        """
+        if not self.swarm.has("lossless"):
+            return
+        pins = pinned(self.pair.hub)
+        for application in [one for one in self.applications.all if one not in others]:
+            session = application.peer.session
+            reads = {subscription.channel for subscription in session.subscriptions}
+            if self._is_idle(application) and pins.get(session.id, set()) - reads - {session.id}:
+                self.applications.kill(application)
+
     def _take_all(self, others: list[Application]) -> bool:
         busy = self._take_here()
         for application in self.applications.all:
@@ -374,11 +389,14 @@ class World(Observer):
             if application in others:
                 continue
             session = application.peer.session
-            lines = self.pair.lines(application.peer)
-            if any(line.to_client.in_flight + line.to_server.in_flight for line in lines):
-                return False
-            if session.link is None or not session.is_settled:
+            if not self._is_idle(application) or not session.is_settled:
                 return False
             if not all(subscription.is_live for subscription in session.subscriptions):
                 return False
         return True
+
+    def _is_idle(self, application: Application) -> bool:
+        """Whether it is connected and nothing is on its way."""
+        lines = self.pair.lines(application.peer)
+        in_flight = any(line.to_client.in_flight + line.to_server.in_flight for line in lines)
+        return application.peer.session.link is not None and not in_flight
