@@ -215,6 +215,11 @@ class World(Observer):
         else:
             self._take_here()
 
+    def _stop_reading(self) -> None:
+        for reader in self.readers:
+            self.pair.hub.unsubscribe(reader, now=self.pair.clock.now)
+        self.readers.clear()
+
     def _take_here(self) -> bool:
         busy = False
         for reader in self.readers:
@@ -268,9 +273,9 @@ class World(Observer):
         if len(self.pair.hosts) > 1:
             return
         self.faults += 1
-        self.readers.clear()
         self._change_mind()
         old = self.pair.hub
+        self._stop_reading()
         self.pair.add_server()
         timeout, spread = self.dice.choice([0.0, 1.0, 5.0]), self.dice.choice([0.0, 0.5])
         old.drain(now=self.pair.clock.now, timeout=timeout, spread=spread)
@@ -339,8 +344,7 @@ class World(Observer):
         """Everybody goes; after the lease nothing is left of them."""
         for application in list(self.applications.all):
             self.applications.kill(application)
-        for reader in self.readers:
-            self.pair.hub.unsubscribe(reader, now=self.pair.clock.now)
+        self._stop_reading()
         self.pair.run(self.swarm.hub_config().lease + self.swarm.hub_config().connect_timeout + 1)
         for host in self.pair.hosts:
             check_left(host.hub)
