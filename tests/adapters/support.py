@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Self, TypeVar, cast
 
 from gapless.adapters.asyncio import Config, Message, Server, Session, Subscription
+from gapless.adapters.asyncio.driver import Driver
 
 LIMIT = 10.0
 """Seconds after which a test that waits for what doesn't come has failed."""
@@ -74,6 +75,17 @@ async def publish_numbers(server: Server, channel: str, first: int, last: int) -
 def numbers(messages: list[Message]) -> list[int]:
     """Read what `publish_numbers` published."""
     return [int(message.payload) for message in messages]
+
+
+def driver(end: Server | Session) -> Driver[Any]:
+    """What drives an end on asyncio."""
+    assert isinstance(end.driver, Driver)
+    return end.driver
+
+
+def links(end: Server | Session) -> int:
+    """Count the connections whose socket an end holds."""
+    return driver(end).endpoint.links
 
 
 def has_published(session: Session, count: int) -> Callable[[], bool]:

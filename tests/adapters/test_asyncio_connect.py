@@ -21,7 +21,7 @@ from gapless.adapters.asyncio import (
 )
 from gapless.core.closing import Code
 
-from .support import QUICK, Forwarder, Hosts, free_port, has_published, run, until
+from .support import QUICK, Forwarder, Hosts, free_port, has_published, links, run, until
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
@@ -194,7 +194,7 @@ def test_connecting_can_be_cancelled_at_any_turn_of_the_loop_and_leaves_nothing(
                 with suppress(asyncio.CancelledError):
                     await entering
                 await until(lambda: asyncio.all_tasks() == {this})
-            await until(lambda: server.driver.endpoint.links == 0)
+            await until(lambda: links(server) == 0)
 
     run(main())
 

@@ -24,6 +24,7 @@ from .support import (
     Forwarder,
     free_port,
     has_published,
+    links,
     numbers,
     publish_numbers,
     run,
@@ -251,7 +252,7 @@ def test_the_server_finds_out_a_client_that_says_nothing() -> None:
             connect(wire.url, config=QUICK) as session,
         ):
             wire.block()
-            await until(lambda: server.driver.endpoint.links == 0)
+            await until(lambda: links(server) == 0)
             assert server.sessions == [session.id]
             wire.cut()
             wire.restore()

@@ -11,7 +11,7 @@ import pytest
 from gapless.adapters.asyncio import Config, ConfigError, ConnectError, connect, serve
 from gapless.core.closing import Code
 
-from .support import QUICK, Forwarder, numbers, publish_numbers, run, take, until
+from .support import QUICK, Forwarder, links, numbers, publish_numbers, run, take, until
 
 CERTIFICATES = Path(__file__).with_name("certificates")
 
@@ -139,7 +139,7 @@ def test_connecting_over_tls_can_be_cancelled_at_any_turn_of_the_loop() -> None:
                 entering.cancel()
                 with suppress(asyncio.CancelledError):
                     await entering
-            await until(lambda: server.driver.endpoint.links == 0)
+            await until(lambda: links(server) == 0)
 
     run(main())
 

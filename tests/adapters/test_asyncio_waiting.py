@@ -5,7 +5,8 @@ from functools import partial
 
 import pytest
 
-from gapless.adapters.asyncio.waiting import CHANGE, Turns, Waiting
+from gapless.adapters.asyncio.driver import Signal
+from gapless.adapters.waiting import CHANGE, Turns, Waiting
 
 from .support import run
 
@@ -38,7 +39,7 @@ async def queue(room: Room, turns: Turns[str], names: str) -> list[asyncio.Task[
 
 def test_room_is_given_in_turn_and_a_crowd_is_not_asked_at_every_change() -> None:
     async def main() -> None:
-        room, turns = Room(), Turns[str]()
+        room, turns = Room(), Turns[str](Signal)
         tasks = await queue(room, turns, "abcdefgh")
         for _ in range(5):
             turns.wake("room")  # a false alarm
@@ -55,7 +56,7 @@ def test_room_is_given_in_turn_and_a_crowd_is_not_asked_at_every_change() -> Non
 
 def test_whose_turn_is_cancelled_passes_it_on() -> None:
     async def main() -> None:
-        room, turns = Room(), Turns[str]()
+        room, turns = Room(), Turns[str](Signal)
         first, second = await queue(room, turns, "ab")
         room.places = 1
         turns.wake("room")
@@ -72,7 +73,7 @@ def test_whose_turn_fails_passes_it_on() -> None:
     """A session that is over says so to all who wait, not only to the first."""
 
     async def main() -> None:
-        turns = Turns[str]()
+        turns = Turns[str](Signal)
 
         def fail() -> str | None:
             raise ValueError("over")
@@ -88,7 +89,7 @@ def test_whose_turn_fails_passes_it_on() -> None:
 
 def test_an_event_ends_all_waits_for_it_and_no_name_is_the_key_of_another() -> None:
     async def main() -> None:
-        waiting: Waiting[object] = Waiting()
+        waiting: Waiting[object] = Waiting(Signal)
         tasks = [asyncio.create_task(waiting.wait(key)) for key in ("a", "a", "change", CHANGE)]
         await asyncio.sleep(0)
         waiting.wake("a")
@@ -104,7 +105,7 @@ def test_an_event_ends_all_waits_for_it_and_no_name_is_the_key_of_another() -> N
 
 def test_who_comes_while_others_wait_comes_behind_them() -> None:
     async def main() -> None:
-        room, turns = Room(), Turns[str]()
+        room, turns = Room(), Turns[str](Signal)
         assert "room" not in turns.awaited
         tasks = await queue(room, turns, "ab")
         assert "room" in turns.awaited

@@ -126,6 +126,11 @@ def dial_failure(error: BaseException, address: Address) -> Ending:
     return Ending(Code.LOST, f"can't reach {where}: {_words(error)}")
 
 
+def stream_failure(error: Exception) -> Ending:
+    """Say why the function that `connect` was given had no stream."""
+    return Ending(Code.LOST, f"no stream was given: {type(error).__name__}: {error}")
+
+
 def socket_failure(error: BaseException | None) -> Ending:
     """Say how an open connection was lost."""
     if error is None:

@@ -31,6 +31,17 @@ class Receipt:
 
 
 @dataclass(slots=True, eq=False)
+class Answer:
+    """Who waits for one message's receipt.
+
+    Attributes:
+        settled: what became of it, once that is known.
+    """
+
+    settled: Settled | None = None
+
+
+@dataclass(slots=True, eq=False)
 class Tally:
     """What became of everything one publisher sent: ranges of its own count from 1.
 

@@ -109,19 +109,20 @@ class Endpoint(Generic[M]):
 
     # inputs
 
-    def accept_link(self, *, now: float) -> int:
-        """Take a connection that a server's driver has accepted; returns the link's id."""
+    def accept_link(self, *, wire: Wire | None = None, now: float) -> int:
+        """Take a connection that a server's driver has accepted; returns the link's id.
+
+        Args:
+            wire: speaks on it; None: one that `new_wire` makes.
+            now: seconds.
+        """
         self._last_link += 1
-        self.open_link(self._last_link, now=now)
+        self._add(self._last_link, self._new_wire(now) if wire is None else wire, now)
         return self._last_link
 
     def open_link(self, link: int, *, now: float) -> None:
         """Take the connection that a client's driver has dialled for `OpenLink(link)`."""
-        wire = self._new_wire(now)
-        self._wires[link] = wire
-        if wire.is_open:
-            self.machine.handle_link_opened(link, now=now)
-        self._after(link, wire)
+        self._add(link, self._new_wire(now), now)
 
     def receive_data(self, link: int, data: bytes, *, now: float) -> None:
         """Take bytes from a link's socket; b"" is the end of its stream."""
@@ -214,6 +215,12 @@ class Endpoint(Generic[M]):
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     # internals
+
+    def _add(self, link: int, wire: Wire, now: float) -> None:
+        self._wires[link] = wire
+        if wire.is_open:
+            self.machine.handle_link_opened(link, now=now)
+        self._after(link, wire)
 
     def _take(self, link: int, events: list[WireEvent], now: float) -> None:
         for event in events:

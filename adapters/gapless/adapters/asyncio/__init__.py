@@ -9,21 +9,12 @@ Example::
 """
 
 import asyncio
-import secrets
 import ssl as tls
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
-from random import Random
 from typing import TYPE_CHECKING
 
-from gapless.adapters.dialing import (
-    check_dialing,
-    check_made,
-    check_recorder,
-    is_loopback,
-    parse_url,
-    tls_context,
-)
+from gapless.adapters.asking import Ask
 from gapless.adapters.errors import (
     Busy,
     ConnectError,
@@ -37,9 +28,10 @@ from gapless.adapters.errors import (
     SubscribeRefused,
 )
 from gapless.adapters.ledger import Receipt
-from gapless.core.authorize import Verifier, allow_anyone, allow_anyone_unpinned, shared_token
+from gapless.adapters.opening import OpenStream, opened, plan_client, plan_server, serving
+from gapless.adapters.server import Server, ServerPublisher, ServerSubscription
+from gapless.adapters.session import Publisher, Session, Subscription
 from gapless.core.budget import MemoryReport
-from gapless.core.client import ClientSession
 from gapless.core.closing import CloseClass, Ending, Endings
 from gapless.core.config import Config
 from gapless.core.errors import (
@@ -65,21 +57,12 @@ from gapless.core.events import (
 )
 from gapless.core.export import Export, ExportedOutbox
 from gapless.core.figures import HubStats, SessionStats
-from gapless.core.hub import Hub
 from gapless.core.monitor import Alert, Health, Metrics
 from gapless.core.position import Position
-from gapless.transports import (
-    Limits,
-    OriginPolicy,
-    WebSocketClient,
-    WebSocketServer,
-    default_codecs,
-)
-from gapless.transports.wire import Wire
 
-from .asking import Ask
-from .server import Server, ServerPublisher, ServerSubscription
-from .session import Publisher, Session, Subscription
+from .dialer import Dialer
+from .driver import Driver
+from .listening import Listener
 
 if TYPE_CHECKING:
     from gapless.testing import Recorder
@@ -140,7 +123,7 @@ __all__ = [
 
 @asynccontextmanager
 async def connect(
-    url: str,
+    url: str | OpenStream,
     *,
     config: Config | None = None,
     token: str | Ask | None = None,
@@ -157,7 +140,9 @@ async def connect(
     `await session.suspend()` first: then the server keeps it for its lease.
 
     Args:
-        url: `ws://HOST:PORT/PATH` or `wss://…`.
+        url: `ws://HOST:PORT/PATH` or `wss://…`. Or a function, plain or async, that is called for
+            each connect and gives a connected socket; its other end goes to `Server.accept`, and
+            the bytes between are length-prefixed msgpack frames, without a handshake.
         config: settings; default `Config.production()`.
         token: shown to the server as credentials. Or a function, plain or async, that is called for
             each connect and gives them; it takes one argument: how those shown before were refused,
@@ -174,49 +159,26 @@ async def connect(
         ConnectError: no connection came about; it says why and what to do.
         ConfigError: an argument can't be.
     """
-    check_dialing(token, resume, wait)
-    check_made("config", config, Config)
-    check_made("restore", restore, Export, "Export.from_dict(…) makes one")
-    if resume is not None and restore is not None:
-        raise ConfigError("resume= and restore= both carry a session on; leave one out")
-    check_recorder(recorder)
-    settings = Config.production() if config is None else config
-    address = parse_url(url)
-    limits = Limits(handshake_timeout=settings.connect_timeout)
-    codecs = default_codecs(settings.max_message)
-
-    def new_wire(now: float) -> Wire:
-        host, target = address.host_header, address.target
-        return WebSocketClient(host, target, codecs, now=now, limits=limits)
-
-    new_wire(0.0)  # a host or a path that can't stand in a request is refused here and now
-    ask = token if callable(token) else None
-    new_session = ClientSession if recorder is None else recorder.client
-    core = new_session(
-        settings,
-        rng=Random(),
-        credentials=None if callable(token) else token,
-        asks_credentials=ask is not None,
-        token=resume,
+    plan = plan_client(
+        url,
+        now=asyncio.get_running_loop().time(),
+        config=config,
+        token=token,
         wait=wait,
+        ssl=ssl,
+        resume=resume,
+        restore=restore,
+        recorder=recorder,
     )
-    if restore is not None:
-        core.restore(restore, now=asyncio.get_running_loop().time())
-    session = Session(core, address, new_wire, tls_context(address, ssl), ask)
-    try:
-        refused = await session.open()
-        if refused is not None:
-            raise ConnectError(url, refused)
+    driver = Driver(plan.endpoint, Dialer(plan.route))
+    session = Session(plan.endpoint.machine, driver, plan.ask)
+    async with opened(session, plan.route):
         yield session
-    except BaseException:
-        await session.close(timeout=0.0)
-        raise
-    await session.close()
 
 
 @asynccontextmanager
 async def serve(
-    host: str = "127.0.0.1",
+    host: str | None = "127.0.0.1",
     port: int = 0,
     *,
     config: Config | None = None,
@@ -231,7 +193,7 @@ async def serve(
     is asked for.
 
     Args:
-        host: the address to listen on.
+        host: the address to listen on; None: none, `Server.accept` takes streams.
         port: the port; 0: any, see `server.port`.
         config: settings; default `Config.production("hub")`.
         token: what clients must show; None: everybody may connect.
@@ -242,33 +204,12 @@ async def serve(
     Raises:
         OSError: the address can't be listened on.
     """
-    check_made("config", config, Config)
-    check_recorder(recorder)
-    settings = Config.production("hub") if config is None else config
-    handshake = min(Limits().handshake_timeout, settings.connect_timeout)
-    limits = Limits(handshake_timeout=handshake)
-    codecs = default_codecs(settings.max_message)
-    policy = OriginPolicy((origins,) if isinstance(origins, str) else origins)
-
-    def new_wire(now: float) -> Wire:
-        return WebSocketServer(codecs, now=now, policy=policy, limits=limits)
-
-    verify: Verifier
-    if token is not None:
-        verify = shared_token(token)
-    else:
-        verify = allow_anyone if is_loopback(host) else allow_anyone_unpinned
-    new_hub = Hub if recorder is None else recorder.hub
-    hub = new_hub(settings, rng=Random(), new_token=_new_token, verify=verify)
-    server = Server(hub, new_wire)
-    try:
-        await server.open(host, port, ssl)
+    endpoint = plan_server(host, config=config, token=token, origins=origins, recorder=recorder)
+    driver = Driver(endpoint)
+    server = Server(endpoint.machine, driver)
+    async with serving(server):
+        if host is not None:
+            listener = Listener(driver)
+            server.listen(listener, host, secure=ssl is not None)
+            await listener.open(host, port, ssl, endpoint.machine.config.connect_timeout)
         yield server
-    except BaseException:
-        await server.close(timeout=0.0)
-        raise
-    await server.close()
-
-
-def _new_token() -> str:
-    return secrets.token_urlsafe(32)

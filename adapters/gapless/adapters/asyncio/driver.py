@@ -1,24 +1,32 @@
-"""The asyncio driver: dial, accept, pump, timer. All decisions are the endpoint's.
+"""The asyncio driver: dial, accept, read, write, timer. All decisions are the endpoint's.
 
-One driver serves one endpoint: a client's session, with a link or two, or a server's hub, with
-thousands. `pump` is the whole of it: carry out commands, write what can be written, tell the owner,
-set the timer. It runs after every input, in the event loop's own callbacks.
+Everything runs in the event loop's own callbacks; the only tasks are dials and questions.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Generic, cast
+import inspect
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar, cast
 
+from gapless.adapters.asking import AskFailed
 from gapless.adapters.dialing import socket_failure
-from gapless.core.closing import Code, Ending
-from gapless.core.events import CloseLink, OpenLink
+from gapless.adapters.driving import LINGER, WRITE_BUFFER, Pump
+from gapless.core.closing import Ending
 from gapless.transports.endpoint import Endpoint, M
+from gapless.transports.wire import Wire
 
-WRITE_BUFFER = 64 * 1024
-"""Bytes a socket may have waiting before its link is asked for no more: about one batch."""
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
 
-LINGER = 5.0
-"""Seconds a closing socket may take to write its last bytes."""
+
+class Signal(asyncio.Future[None]):
+    """What one task awaits, and another one sets."""
+
+    def set(self) -> None:
+        """End the wait."""
+        if not self.done():
+            self.set_result(None)
 
 
 class LinkProtocol(asyncio.Protocol):
@@ -26,8 +34,9 @@ class LinkProtocol(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, driver: "Driver[Any]", link: int = 0) -> None:
+    def __init__(self, driver: "Driver[Any]", link: int = 0, wire: Wire | None = None) -> None:
         self.link = link
+        self.wire = wire
         self.is_paused = False
         self._driver = driver
         self._abort: asyncio.TimerHandle | None = None
@@ -71,28 +80,26 @@ class LinkProtocol(asyncio.Protocol):
             self._abort = asyncio.get_running_loop().call_later(LINGER, self.transport.abort)
 
 
-class Driver(Generic[M]):
+class Driver(Pump[M]):
     """Drives an endpoint on the running event loop.
 
     Args:
         endpoint: what is driven.
-        on_change: called after each pump: look at what is ready.
         dial: makes a connection for a client: returns once the socket is open, or why it isn't.
     """
 
     def __init__(
         self,
         endpoint: Endpoint[M],
-        on_change: Callable[[], None],
         dial: Callable[[LinkProtocol], Coroutine[Any, Any, Ending | None]] | None = None,
     ) -> None:
-        self.endpoint = endpoint
+        super().__init__(endpoint)
         self.loop = asyncio.get_running_loop()
-        self._on_change = on_change
         self._dial = dial
         self._links: dict[int, LinkProtocol] = {}
         self._sockets: set[LinkProtocol] = set()
         self._dials: dict[int, asyncio.Task[Ending | None]] = {}
+        self._jobs: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
         self._gone = asyncio.Event()
@@ -102,9 +109,18 @@ class Driver(Generic[M]):
         """The time, as the endpoint is told it."""
         return self.loop.time()
 
+    def new_signal(self) -> Signal:
+        """Make what the running task can await."""
+        return Signal(loop=self.loop)
+
     def accept(self) -> LinkProtocol:
         """Make the protocol of a connection that a server accepts."""
         return LinkProtocol(self)
+
+    async def accept_stream(self, stream: socket.socket, wire: Wire) -> None:
+        """Take a connected socket as a link of a server's, which speaks `wire`."""
+        stream.setblocking(False)
+        await self.loop.connect_accepted_socket(lambda: LinkProtocol(self, wire=wire), stream)
 
     def link_made(self, protocol: LinkProtocol) -> None:
         """A socket is open: a client's for its link, a server's for a new one."""
@@ -115,18 +131,13 @@ class Driver(Generic[M]):
         if protocol.link:
             self.endpoint.open_link(protocol.link, now=self.now())
         else:
-            protocol.link = self.endpoint.accept_link(now=self.now())
+            protocol.link = self.endpoint.accept_link(wire=protocol.wire, now=self.now())
         self._links[protocol.link] = protocol
-        self.pump()
-
-    def receive(self, link: int, data: bytes) -> None:
-        """Bytes came."""
-        self.endpoint.receive_data(link, data, now=self.now())
         self.pump()
 
     def socket_drained(self, protocol: LinkProtocol) -> None:
         """A socket can take more."""
-        self._write(protocol.link, self.now())
+        self.write(protocol.link, self.now())
         self.pump()
 
     def socket_closed(self, protocol: LinkProtocol, error: BaseException | None) -> None:
@@ -142,25 +153,12 @@ class Driver(Generic[M]):
         if self._soon is None:
             self._soon = self.loop.call_soon(self.pump)
 
-    def changed(self) -> None:
-        """The owner took something: an ack may be due, now or by time."""
-        if self.endpoint.has_output:
-            self.pump()
-        else:
-            self.set_timer()
-
     def pump(self) -> None:
         """Carry out commands, write, tell the owner, set the timer."""
         if self._soon is not None:
             self._soon.cancel()
             self._soon = None
-        now = self.now()
-        self._carry_out(now)
-        while (link := self.endpoint.next_writable()) is not None:
-            self._write(link, now)
-        self._carry_out(now)
-        self._on_change()
-        self.set_timer()
+        super().pump()
 
     def set_timer(self) -> None:
         """Wake up at the endpoint's deadline."""
@@ -171,15 +169,69 @@ class Driver(Generic[M]):
             self._timer.cancel()
             self._timer = None
         if deadline is not None:
-            self._timer = self.loop.call_at(deadline, self._fire)
+            self._timer = self.loop.call_at(deadline, self.fire)
+
+    def fire(self) -> None:
+        """Time has passed."""
+        self._timer = None
+        super().fire()
+
+    def open(self, link: int) -> None:
+        """Dial for a link of a client's."""
+        assert self._dial is not None
+        dial = self._dials[link] = self.loop.create_task(self._dial(LinkProtocol(self, link)))
+        dial.add_done_callback(lambda done: self._dialled(link, done))
+
+    def write(self, link: int, now: float) -> None:
+        """Write what a link has to send, as far as its socket takes it."""
+        protocol = self._links.get(link)
+        while protocol is not None and not protocol.is_paused:
+            if not (data := self.endpoint.data_to_send(link, WRITE_BUFFER, now=now)):
+                return
+            protocol.transport.write(data)
+
+    def close(self, link: int, *, at_once: bool) -> None:
+        """Close a link's socket behind what is written, or drop it; or give up dialling."""
+        if (dial := self._dials.get(link)) is not None:
+            dial.cancel()
+        if (protocol := self._links.pop(link, None)) is not None:
+            protocol.close(at_once=at_once)
+
+    def start(self, job: Coroutine[Any, Any, None]) -> None:
+        """Run something beside; `shut` cancels it."""
+        self.adopt(self.loop.create_task(job))
+
+    def adopt(self, task: asyncio.Task[Any]) -> None:
+        """Have `shut` cancel a task."""
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+
+    async def call(
+        self, function: Callable[[Question], Awaitable[Answer] | Answer], question: Question
+    ) -> Answer:
+        """Call a function of the application's, plain or async, from a job."""
+        try:
+            answer = function(question)
+            return await answer if inspect.isawaitable(answer) else answer
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Not this task was cancelled, but what it waited for: an answer like another.
+            raise AskFailed("was cancelled") from None
+
+    async def rest(self) -> None:
+        """Let other tasks run."""
+        await asyncio.sleep(0)
 
     async def shut(self, timeout: float) -> None:  # noqa: ASYNC109  # then it drops what is left
         """Stop: wait until every socket is closed, then drop what is left. No timer remains."""
-        for dial in self._dials.values():
-            dial.cancel()
+        tasks = [*self._dials.values(), *self._jobs]
+        for task in tasks:
+            task.cancel()
         try:
             async with asyncio.timeout(timeout):
-                await asyncio.gather(*self._dials.values(), return_exceptions=True)
+                await asyncio.gather(*tasks, return_exceptions=True)
                 await self._all_gone()
         except TimeoutError:
             pass
@@ -189,33 +241,6 @@ class Driver(Generic[M]):
                 protocol.close(at_once=True)
             self.set_timer()
         await self._all_gone()
-
-    def _fire(self) -> None:
-        self._timer = None
-        self.endpoint.handle_timeout(now=self.now())
-        self.pump()
-
-    def _carry_out(self, now: float) -> None:
-        while (command := self.endpoint.poll_command(now=now)) is not None:
-            if isinstance(command, OpenLink):
-                self._open(command.link)
-            elif isinstance(command, CloseLink):
-                if (dial := self._dials.get(command.link)) is not None:
-                    dial.cancel()
-                if (protocol := self._links.pop(command.link, None)) is not None:
-                    protocol.close(at_once=command.ending.code == Code.SILENT)
-
-    def _write(self, link: int, now: float) -> None:
-        protocol = self._links.get(link)
-        while protocol is not None and not protocol.is_paused:
-            if not (data := self.endpoint.data_to_send(link, WRITE_BUFFER, now=now)):
-                return
-            protocol.transport.write(data)
-
-    def _open(self, link: int) -> None:
-        assert self._dial is not None
-        dial = self._dials[link] = self.loop.create_task(self._dial(LinkProtocol(self, link)))
-        dial.add_done_callback(lambda done: self._dialled(link, done))
 
     def _dialled(self, link: int, dial: asyncio.Task[Ending | None]) -> None:
         del self._dials[link]

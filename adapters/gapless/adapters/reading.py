@@ -1,14 +1,14 @@
-"""Reading a channel on asyncio: what a client's and a server's subscriptions have in common."""
+"""Reading a channel on any runtime: what a client's and a server's subscriptions have in common."""
 
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
-from gapless.adapters.errors import Busy, loss_error
 from gapless.core.errors import InvalidState
 from gapless.core.events import CaughtUp, ChannelEvent, Lost, Message, Reset
 from gapless.core.position import Position
 
+from .errors import Busy, loss_error
 from .waiting import Each
 
 OnLost = Callable[[Lost | Reset], None]

@@ -4,40 +4,36 @@ One question at a time: what is answered too late for its connect serves the nex
 shown since were refused; then the question is put again, with the refusal.
 """
 
-import asyncio
-import inspect
 from collections.abc import Awaitable, Callable
 
 from gapless.core.client import ClientSession
 from gapless.core.closing import Ending
 
-from .driver import Driver
-from .waiting import goodbye
+from .driving import Driver
 
 Ask = Callable[[Ending | None], "str | Awaitable[str | None] | None"]
 """Gives credentials for a connect, or an awaitable of them. It is told how those shown before were
-refused, if they were; else None. It runs in the event loop: it must not block."""
+refused, if they were; else None. Where it runs in an event loop it must not block."""
+
+
+class AskFailed(Exception):
+    """A function of the application gave no answer, in words that follow its name."""
 
 
 class Asking:
     """Puts core's questions to a function of the application."""
 
-    def __init__(self, core: ClientSession, driver: Driver[ClientSession], ask: Ask) -> None:
+    def __init__(self, core: ClientSession, driver: Driver, ask: Ask) -> None:
         self._core = core
         self._driver = driver
         self._ask = ask
-        self._task: asyncio.Task[None] | None = None
+        self._is_asking = False
 
     def look(self) -> None:
         """Begin to ask if core waits for credentials."""
-        if self._core.wants_credentials and self._task is None:
-            self._task = self._driver.loop.create_task(self._answer())
-
-    async def stop(self) -> None:
-        """Ask no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,), timeout=goodbye(0.0))
+        if self._core.wants_credentials and not self._is_asking:
+            self._is_asking = True
+            self._driver.start(self._answer())
 
     async def _answer(self) -> None:
         core, driver = self._core, self._driver
@@ -45,19 +41,15 @@ class Asking:
             while core.wants_credentials:
                 refused = core.refused_credentials
                 try:
-                    answer = self._ask(refused)
-                    credentials = await answer if inspect.isawaitable(answer) else answer
+                    credentials = await driver.call(self._ask, refused)
                     if self._still_wants(refused):
                         core.show_credentials(credentials, now=driver.now())
-                except asyncio.CancelledError:
-                    if self._task is None or self._task.cancelling():
-                        raise
-                    # Not this task was cancelled, but what it waited for: an answer like another.
-                    self._withhold(refused, "token= was cancelled")
+                except AskFailed as error:
+                    self._withhold(refused, f"token= {error}")
                 except Exception as error:
                     self._withhold(refused, f"token= failed with {type(error).__name__}: {error}")
         finally:
-            self._task = None
+            self._is_asking = False
         driver.wake()
 
     def _withhold(self, refused: Ending | None, words: str) -> None:

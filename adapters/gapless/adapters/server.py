@@ -1,13 +1,10 @@
-"""A server on asyncio: a hub, a listening socket, and the server's own publishing and reading."""
+"""A server on any runtime: a hub, its listener, and the server's own publishing and reading."""
 
-import asyncio
-import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+import socket
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from gapless.adapters.errors import PublishFailed, PublishRefused, PublishUnknown
-from gapless.adapters.ledger import Tickets, encode_batch, encode_payload
 from gapless.core.budget import MemoryReport
 from gapless.core.config import Overflow, check_seconds
 from gapless.core.errors import InvalidState
@@ -18,12 +15,13 @@ from gapless.core.local import LocalReader
 from gapless.core.monitor import Alert, Health, Metrics
 from gapless.core.news import Ticket
 from gapless.core.position import Position, Since
-from gapless.transports.endpoint import Endpoint
-from gapless.transports.wire import Wire
 
-from .driver import Driver, LinkProtocol
+from .driving import Driver, Listener
+from .errors import PublishFailed, PublishRefused, PublishUnknown
+from .ledger import Tickets, encode_batch, encode_payload
 from .reading import OnLost, Reading
 from .waiting import CHANGE, Each, Turns, Waiting, goodbye
+from .wires import handed
 
 TURN = 256
 """Messages published without a wait after which they are sent and other tasks get a turn."""
@@ -32,29 +30,28 @@ TURN = 256
 class Server:
     """A listening server. Made by `serve`."""
 
-    def __init__(self, hub: Hub, new_wire: Callable[[float], Wire]) -> None:
+    def __init__(self, hub: Hub, driver: Driver) -> None:
         self.hub = hub
-        self.waiting: Waiting[object] = Waiting()
-        self.room: Turns[str] = Turns()
-        self.driver = Driver(Endpoint(hub, new_wire), self._look)
-        self._listener: asyncio.Server | None = None
-        self._handshakes: set[asyncio.Task[Any]] = set()
+        self.driver = driver
+        self.waiting: Waiting[object] = Waiting(driver.new_signal)
+        self.room: Turns[str] = Turns(driver.new_signal)
+        self._listener: Listener | None = None
         self._scheme = "ws"
         self._host = ""
-        self._port = 0
         self._untold = 0
-        self._time = self.driver.loop.time
+        self._time = driver.now
+        driver.on_change = self._look
 
     @property
     def port(self) -> int:
         """The port that is listened on."""
-        return self._port
+        return 0 if self._listener is None else self._listener.port
 
     @property
     def url(self) -> str:
         """What clients connect to."""
         host = f"[{self._host}]" if ":" in self._host else self._host or "0.0.0.0"
-        return f"{self._scheme}://{host}:{self._port}/"
+        return f"{self._scheme}://{host}:{self.port}/"
 
     @property
     def sessions(self) -> list[str]:
@@ -174,32 +171,12 @@ class Server:
         """Read a channel inside the server. Its messages say who published them."""
         return ServerSubscription(self, channel, since, on_lost)
 
-    async def open(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
-        """Listen. A host with several addresses is listened on at one port.
+    async def accept(self, stream: socket.socket) -> None:
+        """Serve the client at the other end of a connected socket, which is the server's from now.
 
-        Raises:
-            OSError: the address can't be listened on.
+        It speaks length-prefixed msgpack frames, as `connect` does on the socket it is given.
         """
-        handshake = None if tls is None else self.hub.config.connect_timeout
-        while self._listener is None:
-            listener = await self.driver.loop.create_server(
-                self._accept,
-                host,
-                port or self._port,
-                ssl=tls,
-                ssl_handshake_timeout=handshake,
-                backlog=512,
-                start_serving=False,
-            )
-            ports = [listening.getsockname()[1] for listening in listener.sockets]
-            self._port = ports[0]
-            if len(set(ports)) == 1:
-                self._listener = listener
-            else:
-                listener.close()
-        self._scheme = "ws" if tls is None else "wss"
-        self._host = host
-        await self._listener.start_serving()
+        await self.driver.accept_stream(stream, handed(self.hub.config))
 
     async def close(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # then it closes
         """Listen no more, let every client catch up for `timeout` seconds, then close.
@@ -225,12 +202,15 @@ class Server:
             self.driver.pump()
             self.waiting.wake_all()
             self.room.wake_all()
-            for handshake in self._handshakes:
-                handshake.cancel()
             await self.driver.shut(goodbye(patience))
-            await asyncio.gather(*self._handshakes, return_exceptions=True)
 
     # for serve and ServerPublisher
+
+    def listen(self, listener: Listener, host: str, *, secure: bool) -> None:
+        """Have the sockets that are listened on closed in the end."""
+        self._listener = listener
+        self._host = host
+        self._scheme = "wss" if secure else "ws"
 
     async def admit(self, channel: str, payload: bytes | str) -> Ticket:
         """Publish as soon as there is room; the store may not have answered yet."""
@@ -258,7 +238,7 @@ class Server:
     async def take_turn(self) -> None:
         """Have what was published sent now, and let other tasks run."""
         self.driver.pump()
-        await asyncio.sleep(0)
+        await self.driver.rest()
 
     # internals
 
@@ -297,14 +277,6 @@ class Server:
                 raise StopAsyncIteration
             await self.waiting.wait(CHANGE)
         return alert
-
-    def _accept(self) -> LinkProtocol:
-        """Make a connection's protocol; asyncio calls this in the task of its TLS handshake."""
-        handshake = asyncio.current_task()
-        if handshake is not None:
-            self._handshakes.add(handshake)
-            handshake.add_done_callback(self._handshakes.discard)
-        return self.driver.accept()
 
     def _look(self) -> None:
         """After each pump: wake whom the hub's news concerns."""

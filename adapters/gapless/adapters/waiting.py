@@ -2,12 +2,11 @@
 
 A wait for an event (`Waiting`) ends for all at once. A wait for room (`Turns`) ends for one at a
 time: who has had its turn, however that ended, wakes the next, so that a crowd keeps its order and
-doesn't look again at every change.
+doesn't look again at every change. How a task sleeps is the runtime's affair: a `Signal`.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Hashable
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Generator, Hashable
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 CHANGE: Final = object()
 """The key of those who wait for anything at all to happen: no name of a channel."""
@@ -16,66 +15,86 @@ Key = TypeVar("Key", bound=Hashable)
 Item = TypeVar("Item")
 
 
-class Waiting(Generic[Key]):
-    """Futures by what they wait for. A wait ends at the next `wake` of its key."""
+class Signal(Protocol):
+    """What one task awaits, and another one sets, once."""
 
-    def __init__(self) -> None:
-        self._futures: dict[Key, dict[asyncio.Future[None], None]] = {}
+    def set(self) -> None:
+        """End the wait. Harmless if repeated, or if nobody waits any more."""
+        ...
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        """Wait until it is set."""
+        ...
+
+
+class Waiting(Generic[Key]):
+    """Signals by what they wait for. A wait ends at the next `wake` of its key.
+
+    Args:
+        new_signal: makes one for the running task.
+    """
+
+    def __init__(self, new_signal: Callable[[], Signal]) -> None:
+        self._new_signal = new_signal
+        self._signals: dict[Key, dict[Signal, None]] = {}
 
     async def wait(self, key: Key) -> None:
         """Wait until `key` is woken."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._futures.setdefault(key, {})[future] = None
+        signal = self._new_signal()
+        self._signals.setdefault(key, {})[signal] = None
         try:
-            await future
+            await signal
         finally:
-            self._drop(key, future)
+            self._drop(key, signal)
 
     def wake(self, key: Key) -> None:
         """End every wait for `key`."""
-        for future in self._futures.pop(key, ()):
-            if not future.done():
-                future.set_result(None)
+        for signal in self._signals.pop(key, ()):
+            signal.set()
 
     def wake_all(self) -> None:
         """End every wait: whoever waits looks again."""
-        for key in list(self._futures):
+        for key in list(self._signals):
             self.wake(key)
 
-    def _drop(self, key: Key, future: asyncio.Future[None]) -> None:
-        futures = self._futures.get(key)
-        if futures is not None:
-            futures.pop(future, None)
-            if not futures:
-                del self._futures[key]
+    def _drop(self, key: Key, signal: Signal) -> None:
+        signals = self._signals.get(key)
+        if signals is not None:
+            signals.pop(signal, None)
+            if not signals:
+                del self._signals[key]
 
 
 class _Turn:
     """One who waits for room, and what wakes it."""
 
-    def __init__(self) -> None:
-        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def __init__(self, signal: Signal) -> None:
+        self.signal = signal
 
 
 class Turns(Generic[Key]):
     """Queues of those who wait for room, by what they wait for.
 
+    Args:
+        new_signal: makes one for the running task.
+
     Attributes:
         awaited: what somebody waits for; read only. Who comes for anything else may try at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, new_signal: Callable[[], Signal]) -> None:
+        self._new_signal = new_signal
         self._queues: dict[Key, dict[_Turn, None]] = {}
         self.awaited: Collection[Key] = self._queues.keys()
 
     async def take(self, key: Key, attempt: Callable[[], Item | None]) -> Item:
         """Wait for one's turn at `key` and try, until the attempt gives something."""
-        turn = _Turn()
+        turn = _Turn(self._new_signal())
         self._queues.setdefault(key, {})[turn] = None
         try:
             while True:
-                await turn.future
-                turn.future = asyncio.get_running_loop().create_future()
+                await turn.signal
+                turn.signal = self._new_signal()
                 found = attempt()
                 if found is not None:
                     return found
@@ -90,9 +109,7 @@ class Turns(Generic[Key]):
         """Give the first in a queue its turn."""
         queue = self._queues.get(key)
         if queue:
-            first = next(iter(queue))
-            if not first.future.done():
-                first.future.set_result(None)
+            next(iter(queue)).signal.set()
 
     def wake_all(self) -> None:
         """Give the first of every queue its turn; the others follow."""

@@ -1,14 +1,9 @@
-"""A client's session on asyncio: what an application holds. Decides nothing about the protocol."""
+"""A client's session on any runtime: what an application holds. Decides nothing of the protocol."""
 
-import asyncio
-import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
-from gapless.adapters.dialing import Address, dial_failure
-from gapless.adapters.errors import PublishFailed, SessionClosed, SubscribeRefused, publish_error
-from gapless.adapters.ledger import Ledger, Receipt, Tally, encode_payload
 from gapless.core.budget import MemoryReport
 from gapless.core.client import ClientSession
 from gapless.core.closing import Code, Ending
@@ -28,11 +23,11 @@ from gapless.core.outbox import Outbox
 from gapless.core.position import Position, Since
 from gapless.core.states import SessionState
 from gapless.core.subscription import Subscription as CoreSubscription
-from gapless.transports.endpoint import Endpoint
-from gapless.transports.wire import Wire
 
 from .asking import Ask, Asking
-from .driver import Driver, LinkProtocol
+from .driving import Driver
+from .errors import PublishFailed, SessionClosed, SubscribeRefused, publish_error
+from .ledger import Answer, Ledger, Receipt, Tally, encode_payload
 from .reading import OnLost, Reading
 from .waiting import CHANGE, Each, Turns, Waiting, goodbye
 
@@ -40,24 +35,16 @@ from .waiting import CHANGE, Each, Turns, Waiting, goodbye
 class Session:
     """A session with a server, over as many connections as it takes. Made by `connect`."""
 
-    def __init__(
-        self,
-        core: ClientSession,
-        address: Address,
-        new_wire: Callable[[float], Wire],
-        tls: ssl.SSLContext | None,
-        ask: Ask | None = None,
-    ) -> None:
+    def __init__(self, core: ClientSession, driver: Driver, ask: Ask | None = None) -> None:
         self.core = core
-        self._address = address
-        self._tls = tls
-        self.waiting: Waiting[object] = Waiting()
-        self._room: Turns[str] = Turns()
-        self.ledger: Ledger[asyncio.Future[Settled]] = Ledger()
+        self.driver = driver
+        self.waiting: Waiting[object] = Waiting(driver.new_signal)
+        self._room: Turns[str] = Turns(driver.new_signal)
+        self.ledger: Ledger[Answer] = Ledger()
         self._imported = {outbox.channel: outbox.published for outbox in core.outboxes}
         self._restored: list[Settled] = []
-        self.driver = Driver(Endpoint(core, new_wire), self._look, self._dial)
-        self._asking = None if ask is None else Asking(core, self.driver, ask)
+        self._asking = None if ask is None else Asking(core, driver, ask)
+        driver.on_change = self._look
 
     @property
     def id(self) -> str:
@@ -143,10 +130,11 @@ class Session:
             MessageTooLarge, NotText, InvalidChannel, TooManyChannels: it can't be sent.
         """
         number = await self.admit(channel, payload)
-        answer: asyncio.Future[Settled] = self.driver.loop.create_future()
+        answer = Answer()
         self.ledger.expect(channel, number, answer)
         try:
-            settled = await answer
+            while (settled := answer.settled) is None:
+                await self.waiting.wait(answer)
         finally:
             self.ledger.drop(channel, number)
         error = publish_error(settled)
@@ -162,7 +150,7 @@ class Session:
         """Follow the session: `LinkUp`, `LinkDown`, `Goodbye`, and at the end `Closed`.
 
         `LinkUp.resumed` says whether the server still had the session, `LinkDown.retry_at` when the
-        next try is due by the clock of the event loop. Events of a kind that nobody took yet are
+        next try is due by the runtime's clock. Events of a kind that nobody took yet are
         merged; `count` says how many. `CredentialsWanted` is not among them: `token=` answers it.
         """
         return Each(self._next_event)
@@ -225,25 +213,7 @@ class Session:
     async def _shut(self, patience: float) -> None:
         """The core is at its end: let the last words out, and leave nothing behind."""
         self.driver.pump()
-        try:
-            if self._asking is not None:
-                await self._asking.stop()
-        finally:
-            await self.driver.shut(goodbye(patience))
-
-    async def _dial(self, protocol: LinkProtocol) -> Ending | None:
-        address = self._address
-        try:
-            await self.driver.loop.create_connection(
-                lambda: protocol,
-                address.host,
-                address.port,
-                ssl=self._tls,
-                server_hostname=address.host if self._tls is not None else None,
-            )
-        except (OSError, ValueError) as error:
-            return dial_failure(error, address)
-        return None
+        await self.driver.shut(goodbye(patience))
 
     async def _next_event(self) -> SessionEvent:
         while True:
@@ -283,8 +253,8 @@ class Session:
         """Tell those who wait for it what became of a range."""
         receipts, tallies = self.ledger.settle(settled)
         for answer, one in receipts:
-            if not answer.done():
-                answer.set_result(one)
+            answer.settled = one
+            self.waiting.wake(answer)
         for tally in tallies:
             self.waiting.wake(tally)
 
