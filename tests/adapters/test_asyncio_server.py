@@ -5,6 +5,7 @@ import gc
 import weakref
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -27,6 +28,7 @@ from gapless.adapters.asyncio import (
     connect,
     serve,
 )
+from gapless.adapters.asyncio.driver import LinkSocket
 
 from .support import (
     QUICK,
@@ -345,13 +347,12 @@ def test_a_server_that_is_left_holds_no_timer_and_takes_no_connection() -> None:
         server = await _serve_one_and_leave()
         async with serve() as another:
             loop = asyncio.get_running_loop()
-            late, protocol = await loop.create_connection(
-                driver(server).accept, "127.0.0.1", another.port
-            )
+            arrive = partial(LinkSocket, driver(server))
+            late, _ = await loop.create_connection(arrive, "127.0.0.1", another.port)
             await until(late.is_closing)
             assert links(server) == 0
         gone = weakref.ref(server)
-        del server, late, protocol
+        del server, late, arrive, _
         await asyncio.sleep(0)
         gc.collect()
         assert gone() is None

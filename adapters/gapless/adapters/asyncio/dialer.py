@@ -7,7 +7,7 @@ from gapless.adapters.dialing import dial_failure, stream_failure
 from gapless.adapters.opening import Route
 from gapless.core.closing import Ending
 
-from .driver import LinkProtocol
+from .driver import LinkSocket
 
 
 class Dialer:
@@ -19,7 +19,7 @@ class Dialer:
     def __init__(self, route: Route) -> None:
         self._route = route
 
-    async def __call__(self, protocol: LinkProtocol) -> Ending | None:
+    async def __call__(self, protocol: LinkSocket) -> Ending | None:
         """Connect; returns once the socket is open, or why it isn't."""
         address = self._route.address
         if address is None:
@@ -36,7 +36,7 @@ class Dialer:
             return dial_failure(error, address)
         return None
 
-    async def _take_stream(self, protocol: LinkProtocol) -> Ending | None:
+    async def _take_stream(self, protocol: LinkSocket) -> Ending | None:
         assert self._route.stream is not None
         try:
             stream = self._route.stream()

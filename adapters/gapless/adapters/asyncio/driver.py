@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar, cast
 
 from gapless.adapters.asking import AskFailed
-from gapless.adapters.dialing import socket_failure
 from gapless.adapters.driving import LINGER, WRITE_BUFFER, Pump
 from gapless.core.closing import Ending
 from gapless.transports.endpoint import Endpoint, M
@@ -29,7 +28,7 @@ class Signal(asyncio.Future[None]):
             self.set_result(None)
 
 
-class LinkProtocol(asyncio.Protocol):
+class LinkSocket(asyncio.Protocol):
     """One link's socket. `link` is 0 until a server's endpoint has numbered it."""
 
     transport: asyncio.Transport
@@ -37,7 +36,7 @@ class LinkProtocol(asyncio.Protocol):
     def __init__(self, driver: "Driver[Any]", link: int = 0, wire: Wire | None = None) -> None:
         self.link = link
         self.wire = wire
-        self.is_paused = False
+        self.can_write = True
         self._driver = driver
         self._abort: asyncio.TimerHandle | None = None
 
@@ -64,12 +63,16 @@ class LinkProtocol(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Write no more for now."""
-        self.is_paused = True
+        self.can_write = False
 
     def resume_writing(self) -> None:
         """Go on writing."""
-        self.is_paused = False
+        self.can_write = True
         self._driver.socket_drained(self)
+
+    def write(self, data: bytes) -> None:
+        """Write behind what is waiting."""
+        self.transport.write(data)
 
     def close(self, *, at_once: bool) -> None:
         """Close the socket behind what is written, or drop it."""
@@ -80,30 +83,27 @@ class LinkProtocol(asyncio.Protocol):
             self._abort = asyncio.get_running_loop().call_later(LINGER, self.transport.abort)
 
 
-class Driver(Pump[M]):
+Dial = Callable[[LinkSocket], Coroutine[Any, Any, Ending | None]]
+"""Makes a connection for a client: returns once the socket is open, or why it isn't."""
+
+
+class Driver(Pump[M, LinkSocket]):
     """Drives an endpoint on the running event loop.
 
     Args:
         endpoint: what is driven.
-        dial: makes a connection for a client: returns once the socket is open, or why it isn't.
+        dial: for a client.
     """
 
-    def __init__(
-        self,
-        endpoint: Endpoint[M],
-        dial: Callable[[LinkProtocol], Coroutine[Any, Any, Ending | None]] | None = None,
-    ) -> None:
+    def __init__(self, endpoint: Endpoint[M], dial: Dial | None = None) -> None:
         super().__init__(endpoint)
         self.loop = asyncio.get_running_loop()
         self._dial = dial
-        self._links: dict[int, LinkProtocol] = {}
-        self._sockets: set[LinkProtocol] = set()
         self._dials: dict[int, asyncio.Task[Ending | None]] = {}
         self._jobs: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
         self._gone = asyncio.Event()
-        self._is_shut = False
 
     def now(self) -> float:
         """The time, as the endpoint is told it."""
@@ -113,40 +113,21 @@ class Driver(Pump[M]):
         """Make what the running task can await."""
         return Signal(loop=self.loop)
 
-    def accept(self) -> LinkProtocol:
-        """Make the protocol of a connection that a server accepts."""
-        return LinkProtocol(self)
+    def open(self, link: int) -> None:
+        """Dial for a link of a client's."""
+        assert self._dial is not None
+        dial = self._dials[link] = self.loop.create_task(self._dial(LinkSocket(self, link)))
+        dial.add_done_callback(lambda done: self._dialled(link, done))
+
+    def give_up(self, link: int) -> None:
+        """Stop dialling for a link."""
+        if (dial := self._dials.get(link)) is not None:
+            dial.cancel()
 
     async def accept_stream(self, stream: socket.socket, wire: Wire) -> None:
         """Take a connected socket as a link of a server's, which speaks `wire`."""
         stream.setblocking(False)
-        await self.loop.connect_accepted_socket(lambda: LinkProtocol(self, wire=wire), stream)
-
-    def link_made(self, protocol: LinkProtocol) -> None:
-        """A socket is open: a client's for its link, a server's for a new one."""
-        self._sockets.add(protocol)
-        if self._is_shut:
-            protocol.close(at_once=True)
-            return
-        if protocol.link:
-            self.endpoint.open_link(protocol.link, now=self.now())
-        else:
-            protocol.link = self.endpoint.accept_link(wire=protocol.wire, now=self.now())
-        self._links[protocol.link] = protocol
-        self.pump()
-
-    def socket_drained(self, protocol: LinkProtocol) -> None:
-        """A socket can take more."""
-        self.write(protocol.link, self.now())
-        self.pump()
-
-    def socket_closed(self, protocol: LinkProtocol, error: BaseException | None) -> None:
-        """A socket is gone."""
-        self._sockets.discard(protocol)
-        if self._links.pop(protocol.link, None) is not None:
-            self.endpoint.handle_link_lost(protocol.link, socket_failure(error), now=self.now())
-            self.pump()
-        self._gone.set()
+        await self.loop.connect_accepted_socket(lambda: LinkSocket(self, wire=wire), stream)
 
     def wake(self) -> None:
         """Pump soon, once: many changes in one turn of the loop go out together."""
@@ -162,7 +143,7 @@ class Driver(Pump[M]):
 
     def set_timer(self) -> None:
         """Wake up at the endpoint's deadline."""
-        deadline = None if self._is_shut else self.endpoint.next_deadline()
+        deadline = None if self.is_shut else self.endpoint.next_deadline()
         if self._timer is not None:
             if deadline is not None and deadline >= self._timer.when():
                 return
@@ -176,26 +157,9 @@ class Driver(Pump[M]):
         self._timer = None
         super().fire()
 
-    def open(self, link: int) -> None:
-        """Dial for a link of a client's."""
-        assert self._dial is not None
-        dial = self._dials[link] = self.loop.create_task(self._dial(LinkProtocol(self, link)))
-        dial.add_done_callback(lambda done: self._dialled(link, done))
-
-    def write(self, link: int, now: float) -> None:
-        """Write what a link has to send, as far as its socket takes it."""
-        protocol = self._links.get(link)
-        while protocol is not None and not protocol.is_paused:
-            if not (data := self.endpoint.data_to_send(link, WRITE_BUFFER, now=now)):
-                return
-            protocol.transport.write(data)
-
-    def close(self, link: int, *, at_once: bool) -> None:
-        """Close a link's socket behind what is written, or drop it; or give up dialling."""
-        if (dial := self._dials.get(link)) is not None:
-            dial.cancel()
-        if (protocol := self._links.pop(link, None)) is not None:
-            protocol.close(at_once=at_once)
+    def all_closed(self) -> None:
+        """No socket is open any more."""
+        self._gone.set()
 
     def start(self, job: Coroutine[Any, Any, None]) -> None:
         """Run something beside; `shut` cancels it."""
@@ -212,7 +176,7 @@ class Driver(Pump[M]):
         """Call a function of the application's, plain or async, from a job."""
         try:
             answer = function(question)
-            return await answer if inspect.isawaitable(answer) else answer
+            return cast(Answer, await answer if inspect.isawaitable(answer) else answer)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -236,19 +200,15 @@ class Driver(Pump[M]):
         except TimeoutError:
             pass
         finally:
-            self._is_shut = True
-            for protocol in self._sockets:
-                protocol.close(at_once=True)
-            self.set_timer()
+            self.drop_all()
         await self._all_gone()
 
     def _dialled(self, link: int, dial: asyncio.Task[Ending | None]) -> None:
         del self._dials[link]
         if not dial.cancelled() and (failure := dial.result()) is not None:
-            self.endpoint.handle_link_lost(link, failure, now=self.now())
-            self.pump()
+            self.link_failed(link, failure)
 
     async def _all_gone(self) -> None:
-        while self._sockets:
+        while self.sockets:
             self._gone.clear()
             await self._gone.wait()

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from typing import Any
 
-from .driver import Driver, LinkProtocol
+from .driver import Driver, LinkSocket
 
 
 class Listener:
@@ -49,9 +49,9 @@ class Listener:
         if self._server is not None:
             self._server.close()
 
-    def _accept(self) -> LinkProtocol:
+    def _accept(self) -> LinkSocket:
         """Make a connection's protocol; asyncio calls this in the task of its TLS handshake."""
         handshake = asyncio.current_task()
         if handshake is not None:
             self._driver.adopt(handshake)
-        return self._driver.accept()
+        return LinkSocket(self._driver)
