@@ -76,8 +76,10 @@ def is_epoch(text: str) -> bool:
     return _EPOCH.fullmatch(text) is not None
 
 
-def channel_fault(name: str) -> str | None:
+def channel_fault(name: object) -> str | None:
     """Say what is wrong with a channel name; None: nothing."""
+    if not isinstance(name, str):
+        return f"a channel name is text, a str, not {type(name).__name__}"
     if not name:
         return "a channel name can't be empty"
     if len(name) > MAX_CHANNEL_BYTES or _CONTROL.search(name):
@@ -110,6 +112,16 @@ def has_surrogates(text: str) -> bool:
     return not text.isascii() and _SURROGATE.search(text) is not None
 
 
+def check_words(name: str, value: object) -> None:
+    """Refuse what is no text where words for a person are wanted.
+
+    Raises:
+        TypeError: the message names the argument.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {type(value).__name__}; it must be words, as str")
+
+
 def check_since(since: Since) -> None:
     """Refuse a place to start at that the wire could not carry.
 
@@ -135,7 +147,12 @@ def check_channel(name: str) -> None:
     """
     fault = channel_fault(name)
     if fault is not None:
-        raise InvalidChannel(f"{name[:80]!r}: {fault}")
+        raise InvalidChannel(f"{_start(name)}: {fault}")
+
+
+def _start(value: object) -> str:
+    """The beginning of a wrong value, whatever it is."""
+    return repr(value[:80]) if isinstance(value, str | bytes) else repr(value)[:80]
 
 
 def check_secret(name: str, secret: object, most: int, *, least: int = 0) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from gapless.adapters.dialing import (
     check_dialing,
     check_made,
+    check_port,
     check_recorder,
     is_loopback,
     parse_url,
@@ -38,7 +39,7 @@ from gapless.adapters.errors import (
 )
 from gapless.adapters.ledger import Receipt
 from gapless.core.authorize import Verifier, allow_anyone, allow_anyone_unpinned, shared_token
-from gapless.core.budget import MemoryReport
+from gapless.core.budget import Level, MemoryReport, Shed
 from gapless.core.client import ClientSession
 from gapless.core.closing import CloseClass, Ending, Endings
 from gapless.core.config import Config
@@ -105,6 +106,7 @@ __all__ = [
     "InvalidChannel",
     "InvalidPosition",
     "InvalidState",
+    "Level",
     "LinkDown",
     "LinkUp",
     "Lost",
@@ -129,6 +131,7 @@ __all__ = [
     "SessionClosed",
     "SessionStats",
     "Settled",
+    "Shed",
     "StreamReset",
     "SubscribeRefused",
     "Subscription",
@@ -161,7 +164,8 @@ async def connect(
         config: settings; default `Config.production()`.
         token: shown to the server as credentials. Or a function, plain or async, that is called for
             each connect and gives them; it takes one argument: how those shown before were refused,
-            else None. Refused again, the session ends. If it raises, that connect has failed.
+            else None. Refused again, the session ends. If it raises, or doesn't return within
+            `config.connect_timeout`, that connect has failed.
         wait: seconds to keep trying for the first connection; 0: one try. Later ones go on.
         ssl: TLS settings for `wss://`; default: the platform's, which verify the certificate.
         resume: `session_token` of a session that was suspended or cut off, to carry it on.
@@ -241,7 +245,9 @@ async def serve(
 
     Raises:
         OSError: the address can't be listened on.
+        ConfigError: an argument can't be.
     """
+    check_port(port)
     check_made("config", config, Config)
     check_recorder(recorder)
     settings = Config.production("hub") if config is None else config

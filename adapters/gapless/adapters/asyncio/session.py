@@ -167,6 +167,15 @@ class Session:
         """
         return Each(self._next_event)
 
+    def network_back(self) -> None:
+        """Say that the host's network is back: dial at once, not when the next try is due.
+
+        Clears the backoff. Harmless at any time: while a connection is up or dialled, or at the
+        session's end, nothing is dialled.
+        """
+        self.core.handle_network_back(now=self.driver.now())
+        self.driver.wake()
+
     async def close(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # then it closes
         """End the session once everything published is settled, or after `timeout` seconds.
 
