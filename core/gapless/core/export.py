@@ -218,7 +218,7 @@ def _message(payload: object) -> Payload:
 
 def _position(text: object) -> Position:
     try:
-        return Position.parse(text if isinstance(text, str) else "")
+        return Position.parse(text)
     except InvalidPosition:
         raise ConfigError(f"Export.positions has {_shown(text)}, which is no EPOCH:SEQ") from None
 
@@ -253,13 +253,13 @@ def _check_number(name: str, value: object, least: int, most: int) -> None:
 
 
 def _check_channel(name: str, value: object) -> None:
-    fault = channel_fault(value) if isinstance(value, str) else "a channel name is text"
+    fault = channel_fault(value)
     if fault is not None:
         raise ConfigError(f"Export.{name} has channel {_shown(value)}: {fault}")
 
 
 def _check_epoch(name: str, value: object) -> None:
-    if not isinstance(value, str) or not is_epoch(value):
+    if not is_epoch(value):
         raise ConfigError(f"Export.{name} is {_shown(value)}, which names no epoch")
 
 

@@ -43,12 +43,14 @@ class Position(NamedTuple):
         return f"{self.epoch}:{self.seq}"
 
     @classmethod
-    def parse(cls, text: str) -> "Position":
+    def parse(cls, text: object) -> "Position":
         """Read what `str(position)` wrote: `EPOCH:SEQ`.
 
         Raises:
-            InvalidPosition: the text is not a position.
+            InvalidPosition: it is no text, or not a position's.
         """
+        if not isinstance(text, str):
+            raise InvalidPosition(f"a position is read from a str, not {type(text).__name__}")
         epoch, colon, digits = text.rpartition(":")
         plain = digits.isascii() and digits.isdigit() and len(digits) <= 16
         if not (colon and plain and is_epoch(epoch) and int(digits) <= MAX_SEQ):
@@ -71,9 +73,14 @@ def is_token(text: str) -> bool:
     return True
 
 
-def is_epoch(text: str) -> bool:
-    """Say whether the text can name an epoch."""
-    return _EPOCH.fullmatch(text) is not None
+def is_epoch(text: object) -> bool:
+    """Say whether it can name an epoch."""
+    return isinstance(text, str) and _EPOCH.fullmatch(text) is not None
+
+
+def is_seq(number: object) -> bool:
+    """Say whether it can be a sequence number, or 0."""
+    return isinstance(number, int) and type(number) is not bool and 0 <= number <= MAX_SEQ
 
 
 def channel_fault(name: object) -> str | None:
@@ -122,14 +129,14 @@ def check_words(name: str, value: object) -> None:
         raise TypeError(f"{name} is {type(value).__name__}; it must be words, as str")
 
 
-def check_since(since: Since) -> None:
+def check_since(since: object) -> None:
     """Refuse a place to start at that the wire could not carry.
 
     Raises:
         InvalidPosition: it is neither a position that can be nor one of the two words.
     """
     if isinstance(since, Position):
-        possible = is_epoch(since.epoch) and 0 <= since.seq <= MAX_SEQ
+        possible = is_epoch(since.epoch) and is_seq(since.seq)
     else:
         possible = since in ("latest", "earliest")
     if not possible:
@@ -139,11 +146,11 @@ def check_since(since: Since) -> None:
         )
 
 
-def check_channel(name: str) -> None:
+def check_channel(name: object) -> None:
     """Refuse a name the wire could not carry.
 
     Raises:
-        InvalidChannel: the name is empty, too long, or has control characters.
+        InvalidChannel: the name is no text, empty, too long, or has control characters.
     """
     fault = channel_fault(name)
     if fault is not None:
