@@ -3,11 +3,18 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from gapless.adapters.dialing import Address, dial_failure
-from gapless.adapters.errors import PublishFailed, SessionClosed, SubscribeRefused, publish_error
+from gapless.adapters.errors import (
+    EXPORTED,
+    PublishFailed,
+    SessionClosed,
+    SubscribeRefused,
+    publish_error,
+)
 from gapless.adapters.ledger import Ledger, Receipt, Tally, encode_payload
 from gapless.core.budget import MemoryReport
 from gapless.core.client import ClientSession
@@ -56,6 +63,9 @@ class Session:
         self.ledger: Ledger[asyncio.Future[Settled]] = Ledger()
         self._imported = {outbox.channel: outbox.published for outbox in core.outboxes}
         self._restored: list[Settled] = []
+        # What `restore=` brought is told once: by `restored`, or along with the next export.
+        self._is_to_tell = any(not outbox.is_empty for outbox in core.outboxes)
+        self._has_passed_on = False
         self.driver = Driver(Endpoint(core, new_wire), self._look, self._dial)
         self._asking = None if ask is None else Asking(core, self.driver, ask)
 
@@ -112,9 +122,16 @@ class Session:
         """Wait until all that `connect(restore=…)` brought along has ended, and say how.
 
         By the numbers it had: the first message of `ExportedOutbox.messages` is number `first`.
+        Each is told once: if the session is exported before this has said it, all of it goes along.
+
+        Raises:
+            InvalidState: it went along; ask where that export is restored.
         """
         while not self.core.is_restored:
             await self.waiting.wait(CHANGE)
+        if self._has_passed_on:
+            raise InvalidState("the session was exported again; ask where that is restored")
+        self._is_to_tell = False
         return list(self._restored)
 
     def subscribe(
@@ -214,8 +231,11 @@ class Session:
         """
         pending = [word for outbox in self.core.outboxes for word in outbox.pending()]
         exported = self.core.export(now=self.driver.now())
+        if self._is_to_tell:
+            exported = exported.with_ended(self._restored)
+            self._has_passed_on = True
         for settled in pending:
-            self._answer(settled)
+            self._answer(replace(settled, code=EXPORTED))
         await self._shut(0.0)
         return exported
 
