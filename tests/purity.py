@@ -20,6 +20,7 @@ PURE = frozenset(
     {
         "__future__",
         "abc",
+        "base64",
         "bisect",
         "collections",
         "collections.abc",
@@ -38,7 +39,7 @@ PURE = frozenset(
         "typing",
     }
 )
-WIRE = frozenset({"base64", "binascii", "ipaddress", "struct", "urllib.parse"})
+WIRE = frozenset({"binascii", "ipaddress", "struct", "urllib.parse"})
 LIBRARIES = frozenset(
     {
         "h11",

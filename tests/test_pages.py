@@ -4,6 +4,7 @@ import ast
 import enum
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from inspect import getsource, signature
 from types import ModuleType
 from xml.etree import ElementTree
@@ -213,3 +214,9 @@ def test_every_time_on_the_page_is_the_default() -> None:
     assert told == {name: spelled(default(name)) for name in told}
     seconds = {name for name, words in meanings().items() if words.startswith("seconds")}
     assert seconds <= set(told), "a setting in seconds is missing on the page"
+
+
+def test_the_page_of_settings_says_once_which_end_uses_each() -> None:
+    table = page("config.md").split("Which end uses what:", 1)[1].split("\n\nNothing", 1)[0]
+    named = [name for cells in rows(table) for name in re.findall(r"`(\w+)`", cells[0])]
+    assert sorted(named) == sorted(field.name for field in fields(Config))

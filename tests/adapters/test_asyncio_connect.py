@@ -235,14 +235,34 @@ def test_what_cannot_be_asked_for_is_refused_before_anything_is_dialled() -> Non
             ("ws://127.0.0.1:9/a b", {}),
             ("ws://127.0.0.1:9/ä", {}),
             ("ws://-/", {}),
+            (5, {}),
             (url, {"wait": -1}),
             (url, {"wait": float("nan")}),
             (url, {"token": "\ud800"}),
             (url, {"resume": "\ud800"}),
         ]:
             with pytest.raises(ConfigError):
-                async with connect(bad, **arguments):  # type: ignore[arg-type]  # wrong on purpose
+                async with connect(bad, **arguments):  # type: ignore[arg-type]  # on purpose
                     raise AssertionError("connected")
+
+    run(main())
+
+
+def test_the_network_is_back_means_try_now() -> None:
+    """Not in an hour, as the backoff would have it; and harmless at any other time."""
+
+    async def main() -> None:
+        patient = replace(QUICK, backoff_base=3600.0, backoff_cap=3600.0)
+        async with serve() as server, Forwarder(server.port) as wire:
+            async with connect(wire.url, config=patient) as session:
+                session.network_back()
+                wire.cut()
+                await until(lambda: not session.is_connected)
+                session.network_back()
+                await until(lambda: session.is_connected)
+                assert (session.stats().links, session.stats().resumes) == (2, 1)
+            session.network_back()
+            assert wire.connections == 2
 
     run(main())
 

@@ -1,5 +1,6 @@
 """Memory, metrics, health and alerts through asyncio, at both ends."""
 
+import asyncio
 import json
 from dataclasses import asdict, replace
 
@@ -45,6 +46,25 @@ def test_what_an_application_was_told_of_its_publishes_is_held_no_more() -> None
             for _ in range(20):
                 await session.publish("orders", b"x" * 1000)
             assert session.memory().held == held
+
+    run(main())
+
+
+def test_a_server_counts_the_handshakes_it_refused() -> None:
+    """And not the connections that hung up before they had asked for anything."""
+
+    async def main() -> None:
+        async with serve() as server:
+            for request in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b""):
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                writer.write(request)
+                writer.write_eof()
+                answer = await reader.read()
+                assert answer.startswith(b"HTTP/1.1 4") is bool(request)
+                writer.close()
+                await writer.wait_closed()
+            assert server.stats().errors == 1
+            assert server.metrics().errors == 1
 
     run(main())
 

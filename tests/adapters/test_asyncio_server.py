@@ -423,6 +423,15 @@ def test_a_host_with_several_addresses_is_listened_on_at_one_port() -> None:
     run(main(), lambda: Hosts({"localhost": ["127.0.0.2", "127.0.0.3"]}))
 
 
+def test_a_port_that_is_none_is_refused_before_anything_is_opened() -> None:
+    async def main() -> None:
+        with pytest.raises(ConfigError, match="port= is -1; it must be 0 … 65535"):
+            async with serve(port=-1):
+                raise AssertionError("serving")
+
+    run(main())
+
+
 def test_an_empty_token_is_refused_because_it_would_let_everybody_in() -> None:
     async def main() -> None:
         with pytest.raises(ConfigError, match="empty"):

@@ -1,6 +1,7 @@
 """A session's life on asyncio: credentials asked for, its table of endings, export, restore."""
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from gapless.adapters.asyncio import (
     Ending,
     Endings,
     Export,
+    ExportedOutbox,
     InvalidState,
     LinkDown,
     NotSent,
@@ -175,9 +177,13 @@ def test_one_that_never_answers_is_bounded_by_the_connect_timeout_and_left_behin
     async def main() -> None:
         async with serve() as server:
             config = replace(QUICK, connect_timeout=0.05)
-            with pytest.raises(ConnectError, match=r"no credentials were shown within 0\.05 s"):
+            with pytest.raises(ConnectError, match="didn't answer") as raised:
                 async with connect(server.url, token=never, config=config):
                     raise AssertionError("connected")
+            assert str(raised.value) == (
+                f"{server.url}: whoever was asked for credentials didn't answer within 0.05 s; "
+                f"check what token= calls"
+            )
 
     run(main())
 
@@ -235,12 +241,13 @@ def test_an_exported_session_is_restored_with_what_it_had_published() -> None:
                 publishing = asyncio.create_task(first.publish("orders", b"2"))
                 await until(has_published(first, 2))
                 exported = await first.export()
-                with pytest.raises(NotSent):
+                words = "not sent before the session was exported; restored.. says what became of"
+                with pytest.raises(NotSent, match=words):
                     await publishing
                 assert [(one.first, one.outcome) for one in first.unsettled()] == [(2, "unsent")]
             wire.restore()
-            stored = exported.to_dict()
-            async with connect(wire.url, restore=Export.from_dict(stored)) as second:
+            stored = json.dumps(exported.to_dict())
+            async with connect(wire.url, restore=Export.from_dict(json.loads(stored))) as second:
                 assert second.id == exported.session
                 told = await second.restored()
                 assert [(one.first, one.last, one.outcome) for one in told] == [(2, 2, "accepted")]
@@ -265,9 +272,9 @@ def test_who_waits_for_a_publish_that_is_exported_is_told() -> None:
                 await out.__aenter__()
                 await out.send(b"3")
                 await session.export()
-                with pytest.raises(PublishFailed, match="1 messages"):
+                with pytest.raises(PublishFailed, match=r"1 messages .* exported; restored\(\)"):
                     await out.__aexit__(None, None, None)
-                with pytest.raises(PublishUnknown):
+                with pytest.raises(PublishUnknown, match=r"exported .* came; restored\(\) says"):
                     await publishing
                 with pytest.raises(InvalidState):
                     await session.export()
@@ -291,6 +298,56 @@ def test_a_server_that_forgot_the_session_makes_it_unknown() -> None:
         async with serve() as other, connect(other.url, restore=exported) as heir:
             told = await heir.restored()
             assert [(one.first, one.outcome) for one in told] == [(2, "unknown")]
+
+    run(main())
+
+
+def test_what_is_exported_again_at_once_is_told_once_by_the_last_of_the_sessions() -> None:
+    """P6: also what had ended meanwhile and nobody had asked for."""
+
+    async def main() -> None:
+        async with serve() as server, Forwarder(server.port) as wire:
+            async with connect(wire.url, config=QUICK) as first:
+                await first.publish("orders", b"1")
+                wire.take_down()
+                await until(lambda: not first.is_connected)
+                sent = asyncio.create_task(first.publish("orders", b"2"))
+                never = asyncio.create_task(first.publish("offline", b"3"))
+                await until(has_published(first, 3))
+                exported = await first.export()
+                await asyncio.gather(sent, never, return_exceptions=True)
+                assert await first.restored() == [], "nothing was brought here"
+            wire.restore()
+        async with serve() as other, Forwarder(other.port) as wire:
+            async with connect(wire.url, restore=exported) as middle:
+                exported = await middle.export()
+                with pytest.raises(InvalidState, match="ask where that is restored"):
+                    await middle.restored()
+            async with connect(wire.url, restore=exported) as heir:
+                told = [(one.channel, one.first, one.outcome) for one in await heir.restored()]
+                assert sorted(told) == [("offline", 1, "unsent"), ("orders", 2, "unknown")]
+                exported = await heir.export()
+                assert len(await heir.restored()) == 2
+            async with connect(wire.url, restore=exported) as last:
+                assert await last.restored() == [], "it was told before"
+
+    run(main())
+
+
+def test_who_asks_what_was_restored_is_not_left_waiting_by_an_export() -> None:
+    async def main() -> None:
+        messages = ((b"1", False),)
+        brought = Export(None, None, (), (ExportedOutbox("orders", "P1", 1, 1, 1, messages),))
+        async with serve() as server, Forwarder(server.port) as wire:
+            async with connect(wire.url, restore=brought) as session:
+                wire.block("to client")
+                asking = asyncio.create_task(session.restored())
+                await asyncio.sleep(0)
+                exported = await session.export()
+                with pytest.raises(InvalidState, match="exported again"):
+                    await asking
+            wire.restore()
+            assert exported.outboxes == brought.outboxes
 
     run(main())
 
@@ -337,6 +394,7 @@ def test_a_session_is_carried_on_in_one_way() -> None:
                         "seq": 1,
                         "sent": 0,
                         "messages": ["a", "b"],
+                        "ended": [],
                     }
                 ],
             }

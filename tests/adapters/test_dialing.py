@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gapless.adapters.dialing import (
     Address,
     check_dialing,
+    check_port,
     dial_failure,
     is_loopback,
     parse_url,
@@ -59,6 +60,23 @@ def test_a_url_says_where_to_connect_and_what_to_ask_for(url: str, address: Addr
 def test_what_is_no_websocket_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigError):
         parse_url(url)
+
+
+@pytest.mark.parametrize("url", [None, 5, b"ws://h/"])
+def test_a_url_is_text(url: object) -> None:
+    with pytest.raises(ConfigError, match="not a str; write ws://HOST:PORT/"):
+        parse_url(url)
+
+
+@pytest.mark.parametrize("port", [-1, 65_536, 80.0, "80", True, None])
+def test_a_port_that_is_none_is_refused(port: object) -> None:
+    with pytest.raises(ConfigError, match=r"port= is .*; it must be 0 … 65535"):
+        check_port(port)
+
+
+def test_every_port_is_one_and_0_too() -> None:
+    for port in (0, 1, 65_535):
+        check_port(port)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """Errors say what was wrong, where, and what to do; a peer's words can't drive a terminal."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gapless.adapters.errors import (
+    EXPORTED,
     Busy,
     ConnectError,
     MessagesLost,
@@ -77,6 +80,15 @@ def test_each_way_a_publish_can_fail_has_its_exception() -> None:
     assert (refused.channel, refused.code) == ("c", "full")
     assert isinstance(error_of("unknown"), PublishUnknown)
     assert isinstance(error_of("unsent"), NotSent)
+
+
+@pytest.mark.parametrize("outcome", ["unknown", "unsent"])
+def test_of_what_was_exported_it_says_who_knows(outcome: Any) -> None:
+    for code, known in (("", False), (EXPORTED, True)):
+        settled = Settled("c", 1, 1, outcome, "", 0, code)
+        for error in (publish_error(settled), PublishFailed("c", [settled])):
+            assert ("restored() says what became of it" in str(error)) is known
+            assert "'c'" in str(error)
 
 
 def test_a_publisher_that_failed_counts_its_messages() -> None:

@@ -71,9 +71,9 @@ class TestSubscribing:
     def test_misuse_raises_and_changes_nothing(self) -> None:
         desk = ClientByHand(config=replace(Config(), max_channels=2))
         subscribe = desk.client.subscribe
-        for name in ("", "a\nb", "@other"):
+        for name in ("", "a\nb", "@other", 5, b"news", None):
             with pytest.raises(InvalidChannel):
-                subscribe(name, now=desk.now)
+                subscribe(name, now=desk.now)  # type: ignore[arg-type]  # wrong on purpose
         with pytest.raises(InvalidPosition):
             subscribe("news", "soon", now=desk.now)  # type: ignore[arg-type]  # wrong on purpose
         subscribe("news", now=desk.now)
@@ -230,9 +230,9 @@ class TestPublishing:
             publish("news", bytes(11), False, now=desk.now)
         with pytest.raises(NotText):
             publish("news", b"\xff", True, now=desk.now)
-        for name in ("", "@me", "a\nb"):
+        for name in ("", "@me", "a\nb", 5, b"news", None):
             with pytest.raises(InvalidChannel):
-                publish(name, b"m", False, now=desk.now)
+                publish(name, b"m", False, now=desk.now)  # type: ignore[arg-type]  # on purpose
         assert publish("news", b"m", False, now=desk.now) == 1
         with pytest.raises(TooManyChannels):
             publish("other", b"m", False, now=desk.now)

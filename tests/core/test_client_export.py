@@ -11,6 +11,7 @@ from gapless.core.errors import ConfigError, InvalidState
 from gapless.core.events import Message
 from gapless.core.export import MAX_SESSION, Export
 from gapless.core.frames import (
+    Ack,
     Goaway,
     Offered,
 )
@@ -18,6 +19,7 @@ from gapless.core.outbox import OfferPhase
 from gapless.core.position import Position
 from gapless.core.states import SessionState
 from gapless.testing import Pair, Peer
+from gapless.testing.holdings import check_memory
 
 from .by_hand import WELCOME, ClientByHand
 from .heirs import PLENTY, Heir, an_export
@@ -203,6 +205,56 @@ class TestResumed:
         (again,) = desk.client.export(now=desk.now).outboxes
         assert (again.first, again.seq, again.epoch) == (5, 3, "P1")
         assert again.sent == 2, "it counts as sent"
+
+
+class TestHandedOnAgain:
+    """P6 over a chain of sessions: each end is told exactly once, by whoever is asked for it."""
+
+    def test_what_was_sent_and_not_acked_is_unknown_once_at_the_last_of_the_chain(self) -> None:
+        exported = an_export(b"m1", b"m2", sent=1)
+        for _ in range(3):
+            middle = Heir(Export.from_dict(exported.to_dict()))
+            exported = middle.client.export(now=middle.now)
+            assert (middle.told(), middle.client.is_restored) == ([], True)
+        last = Heir(exported)
+        assert last.answer(last.welcomed(), "new", epoch="P2") == []
+        assert last.outcomes() == [(5, 6, "unknown")]
+
+    def test_word_that_nobody_took_goes_along(self) -> None:
+        first = Heir(an_export(b"m1", b"m2", epoch=None, seq=1, first=1))
+        exported = first.client.export(now=first.now)
+        assert first.told() == [], "it is said where it is restored"
+        assert first.client.unsettled() == []
+        second = Heir(Export.from_dict(exported.to_dict()))
+        check_memory("client", second.client)
+        assert second.outcomes() == [(1, 2, "unsent")]
+        (box,) = second.client.export(now=second.now).outboxes
+        assert (box.ended, box.first) == ((), 3), "it was told"
+
+    def test_and_before_what_is_still_to_end(self) -> None:
+        first = Heir(an_export(b"m1", b"m2", b"m3"))
+        offer = first.welcomed()
+        first.answer(offer, "known", 2)
+        first.say(Ack(offer.id, 4, PLENTY))
+        first.publish(b"m4")
+        exported = first.client.export(now=first.now)
+        (box,) = exported.outboxes
+        assert [(word.first, word.last, word.outcome) for word in box.ended] == [(5, 6, "accepted")]
+        assert (box.first, box.messages) == (7, ((b"m3", False), (b"m4", False)))
+        second = Heir(exported)
+        assert not second.client.is_restored
+        second.answer(second.welcomed(), "new", epoch="P2")
+        assert second.outcomes() == [(5, 6, "accepted"), (7, 8, "unknown")]
+
+    def test_word_of_what_was_published_here_is_told_here(self) -> None:
+        desk = Heir(an_export(b"m1"))
+        desk.answer(desk.welcomed(), "known", 3)
+        desk.publish(b"m2")
+        desk.answer(desk.offer(), "new", epoch="P2")
+        desk.say(Ack(2, 1, PLENTY))
+        (box,) = desk.client.export(now=desk.now).outboxes
+        assert [(word.first, word.outcome) for word in box.ended] == [(5, "accepted")]
+        assert desk.outcomes() == [(6, 6, "accepted")]
 
 
 class TestTwoRestores:

@@ -109,6 +109,14 @@ class TestEditing:
         with pytest.raises(ConfigError, match=r"Endings\.statuses has .*200 … 599"):
             Endings().changed(statuses={status: CloseClass.STOP})
 
+    @pytest.mark.parametrize("rows", [[(4700, CloseClass.STOP)], (), None, 4700])
+    def test_rows_come_in_a_mapping(self, rows: Any) -> None:
+        kind = type(rows).__name__
+        with pytest.raises(ConfigError, match=rf"Endings\.codes are changed by a {kind}; write"):
+            Endings().changed(rows)
+        with pytest.raises(ConfigError, match=rf"Endings\.statuses are changed by a {kind}; "):
+            Endings().changed(statuses=rows)
+
     def test_a_class_is_one_of_the_four(self) -> None:
         wrong: Any = "stop"
         with pytest.raises(ConfigError, match=r"Endings\.codes says 'stop' for 4700"):

@@ -1,6 +1,7 @@
 """Dialer: credentials asked for at each connect, refreshed once; its own table of endings (I18)."""
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
@@ -102,6 +103,16 @@ class TestAsking:
         with pytest.raises(InvalidState):
             desk.client.withhold_credentials("too late", now=desk.now)
 
+    @pytest.mark.parametrize("wrong", [5, None, b"sealed"])
+    def test_a_reason_that_is_no_text_is_refused_and_they_are_wanted_still(
+        self, wrong: object
+    ) -> None:
+        desk = asking()
+        with pytest.raises(TypeError, match=f"reason is {type(wrong).__name__}; it must be words"):
+            desk.client.withhold_credentials(cast("str", wrong), now=desk.now)
+        assert desk.client.wants_credentials
+        assert told(desk, CredentialsWanted) == [CredentialsWanted(None)]
+
     def test_a_session_with_fixed_ones_never_asks(self) -> None:
         desk = ClientByHand()
         desk.dial()
@@ -115,8 +126,8 @@ class TestAsking:
         desk.client.handle_timeout(now=desk.now)
         (down,) = desk.events()
         assert isinstance(down, LinkDown)
-        assert down.ending.code == Code.TIMEOUT
-        assert down.ending.reason == "no credentials were shown within 30 s"
+        words = "whoever was asked for credentials didn't answer within 30 s"
+        assert down.ending == Ending(Code.WITHHELD, words)
         dial(desk)
         assert told(desk, CredentialsWanted) == [CredentialsWanted(None)]
 

@@ -1,6 +1,7 @@
 """Export: a session as plain data; what exists is valid, and secrets stay out of sight."""
 
 import copy
+import json
 import re
 from dataclasses import replace
 from typing import Any
@@ -12,11 +13,18 @@ from hypothesis import strategies as st
 
 from gapless.core.config import KIB, Config
 from gapless.core.errors import ConfigError
+from gapless.core.events import Settled, SettledOutcome
 from gapless.core.export import MAX_SESSION, Export, ExportedOutbox, check_room
 from gapless.core.history import ENTRY_BYTES
 from gapless.core.position import MAX_SEQ, MAX_TOKEN, Position
 
-BOX = ExportedOutbox("orders", "P1", 8, 3, 1, ((b"\xffsecret", False), ("grüße".encode(), True)))
+ENDED = (
+    Settled("orders", 2, 4, "accepted", "P0", 1),
+    Settled("orders", 6, 6, "refused", "", 0, "full"),
+    Settled("orders", 7, 7, "unsent", "", 0),
+)
+MESSAGES = ((b"\xffsecret", False), ("grüße".encode(), True))
+BOX = ExportedOutbox("orders", "P1", 8, 3, 1, MESSAGES, ENDED)
 EXPORT = Export("@s1", "token-1", (("news", Position("E1", 7)), ("@me", Position("E2", 0))), (BOX,))
 
 
@@ -31,6 +39,39 @@ def box(**changes: object) -> dict[str, Any]:
     return data(outboxes=[{**table, **changes}])
 
 
+def word(**changes: object) -> dict[str, Any]:
+    """The same, with changes in the second of three words of how messages ended."""
+    (table,) = data()["outboxes"]
+    first, second, third = table["ended"]
+    return box(ended=[first, {**second, **changes}, third])
+
+
+NUMBERS = st.sets(st.integers(1, 40), max_size=6).map(sorted)
+ENDINGS: st.SearchStrategy[SettledOutcome] = st.sampled_from(
+    ("accepted", "refused", "unknown", "unsent")
+)
+
+
+@st.composite
+def exported_outboxes(draw: st.DrawFn) -> ExportedOutbox:
+    """Any that a session could hold of `orders`."""
+    numbers = draw(NUMBERS)
+    ended = tuple(
+        Settled("orders", first, last, draw(ENDINGS), draw(st.sampled_from(["", "P0"])), 3, "why")
+        for first, last in zip(numbers[::2], numbers[1::2], strict=False)
+    )
+    messages = draw(
+        st.lists(
+            st.tuples(st.binary(max_size=5), st.just(False))
+            | st.tuples(st.text(max_size=5).map(str.encode), st.just(True)),
+            max_size=5,
+        )
+    )
+    first, seq = draw(st.integers(41, 2**50)), draw(st.integers(1, 10))
+    sent = draw(st.integers(0, len(messages)))
+    return ExportedOutbox("orders", "P1", first, seq, sent, tuple(messages), ended)
+
+
 class TestPlainData:
     def test_what_is_written_is_read_again(self) -> None:
         assert Export.from_dict(EXPORT.to_dict()) == EXPORT
@@ -39,10 +80,19 @@ class TestPlainData:
         stored = msgspec.msgpack.encode(EXPORT.to_dict())
         assert Export.from_dict(msgspec.msgpack.decode(stored)) == EXPORT
 
-    def test_text_is_text_bytes_are_bytes_and_a_position_is_a_word(self) -> None:
+    def test_text_is_text_bytes_are_base64_and_a_position_is_a_word(self) -> None:
         written: Any = EXPORT.to_dict()
         assert written["positions"] == {"news": "E1:7", "@me": "E2:0"}
-        assert written["outboxes"][0]["messages"] == [b"\xffsecret", "grüße"]
+        assert written["outboxes"][0]["messages"] == [["/3NlY3JldA=="], "grüße"]
+
+    def test_a_session_hears_once_how_what_it_was_brought_has_ended(self) -> None:
+        """Word that was taken here comes before what was not."""
+        bare = replace(EXPORT, outboxes=(replace(BOX, ended=ENDED[1:]),))
+        assert bare.with_ended(ENDED[:1]) == EXPORT
+        assert EXPORT.with_ended([]) == EXPORT
+        for wrong in (ENDED[2], replace(ENDED[0], channel="other")):
+            with pytest.raises(ConfigError, match=r"Export\.ended"):
+                bare.with_ended([wrong])
 
     def test_of_a_session_that_never_began_there_is_little(self) -> None:
         empty = Export(None, None)
@@ -61,25 +111,17 @@ class TestPlainData:
     def test_it_counts_its_payload(self) -> None:
         assert BOX.size == len(b"\xffsecret") + len("grüße".encode())
 
-    @given(
-        st.builds(
-            ExportedOutbox,
-            st.just("orders"),
-            st.just("P1"),
-            st.integers(10, 2**50),
-            st.integers(1, 10),
-            st.just(0),
-            st.lists(
-                st.tuples(st.binary(max_size=5), st.just(False))
-                | st.tuples(st.text(max_size=5).map(str.encode), st.just(True)),
-                max_size=5,
-            ).map(tuple),
-        )
-    )
-    def test_any_outbox_survives_being_stored(self, outbox: ExportedOutbox) -> None:
-        export = Export("@s", "t", (), (outbox,))
-        stored = msgspec.msgpack.encode(export.to_dict())
-        assert Export.from_dict(msgspec.msgpack.decode(stored)) == export
+    @given(exported_outboxes(), st.dictionaries(st.sampled_from("abc@"), st.integers(0, MAX_SEQ)))
+    def test_any_export_survives_being_stored(
+        self, outbox: ExportedOutbox, taken: dict[str, int]
+    ) -> None:
+        """As JSON, by the standard library and by msgspec, and as msgpack."""
+        places = tuple((channel, Position("E1", seq)) for channel, seq in taken.items())
+        export = Export("@s", "t", places, (outbox,))
+        plain = export.to_dict()
+        assert Export.from_dict(json.loads(json.dumps(plain))) == export
+        assert Export.from_dict(msgspec.json.decode(msgspec.json.encode(plain))) == export
+        assert Export.from_dict(msgspec.msgpack.decode(msgspec.msgpack.encode(plain))) == export
 
 
 class TestHostile:
@@ -92,11 +134,25 @@ class TestHostile:
         with pytest.raises(ConfigError, match=f"Export.{name} is missing"):
             Export.from_dict(table)
 
-    @pytest.mark.parametrize("name", ["channel", "epoch", "first", "seq", "sent", "messages"])
+    @pytest.mark.parametrize("name", ["epoch", "first", "seq", "sent", "messages", "ended"])
     def test_a_field_of_an_outbox_that_is_missing_is_named(self, name: str) -> None:
         table = box()
         del table["outboxes"][0][name]
-        with pytest.raises(ConfigError, match=f"Export.{name} is missing"):
+        with pytest.raises(ConfigError, match=f"Export.{name} of channel 'orders' is missing"):
+            Export.from_dict(table)
+
+    def test_an_outbox_without_a_channel_is_refused(self) -> None:
+        table = box()
+        del table["outboxes"][0]["channel"]
+        with pytest.raises(ConfigError, match=r"Export\.channel is missing"):
+            Export.from_dict(table)
+
+    @pytest.mark.parametrize("name", ["first", "last", "outcome", "epoch", "seq", "code"])
+    def test_a_field_of_a_word_that_is_missing_is_named(self, name: str) -> None:
+        table = box()
+        del table["outboxes"][0]["ended"][1][name]
+        words = rf"Export\.{name} in ended of channel 'orders' is missing"
+        with pytest.raises(ConfigError, match=words):
             Export.from_dict(table)
 
     @pytest.mark.parametrize(
@@ -141,9 +197,29 @@ class TestHostile:
             (box(epoch=None), "sent"),
             (box(messages="text"), "messages"),
             (box(messages=[7]), "messages"),
-            (box(messages=[["YQ=="]]), "messages"),
+            (box(messages=[b"a"]), "messages of channel 'orders' is a bytes"),
+            (box(messages=[()]), "messages of channel 'orders' has one that is neither"),
+            (box(messages=[["YQ==", "YQ=="]]), "messages"),
+            (box(messages=[[b"YQ=="]]), "messages"),
+            (box(messages=[["YQ"]]), "messages of channel 'orders' has one that is no base64"),
+            (box(messages=[["Y Q=="]]), "messages"),
+            (box(messages=[["ä==="]]), "messages"),
             (box(messages=["\ud800"]), "messages"),
             (box(messages=[None]), "messages"),
+            (box(ended={}), "ended"),
+            (box(ended=["accepted"]), "ended"),
+            (word(first=4), "ended of channel 'orders' is 4"),
+            (word(first=8), "ended"),
+            (word(last=5), "ended"),
+            (word(last=8), "ended"),
+            (word(last=7), "ended of channel 'orders' is 7; it must be 8"),
+            (word(outcome="lost"), "ended of channel 'orders' has outcome 'lost'"),
+            (word(outcome=["unsent"]), "ended"),
+            (word(epoch="a b"), "ended"),
+            (word(epoch=None), "ended"),
+            (word(seq=-1), "ended"),
+            (word(code=7), "ended"),
+            (word(code="\ud800"), "ended"),
         ],
     )
     def test_what_can_not_be_is_refused_by_its_name(self, table: object, name: str) -> None:
@@ -173,16 +249,17 @@ class TestHostile:
         assert re.match(r"Export\.(?!!)", words)
 
     def test_an_error_is_short_and_shows_no_payload(self) -> None:
-        with pytest.raises(ConfigError) as raised:
-            Export.from_dict(box(messages=[["hunter2" * 1000]]))
-        assert "hunter2" not in str(raised.value)
+        for secret in (["hunter2"] * 2, ["hunter2" * 1000 + "!"], b"hunter2", {"hunter2": 1}):
+            with pytest.raises(ConfigError) as raised:
+                Export.from_dict(box(messages=[secret]))
+            assert "hunter2" not in str(raised.value)
         with pytest.raises(ConfigError) as raised:
             Export.from_dict(box(first="9" * 10_000))
         assert len(str(raised.value)) < 200
 
     @pytest.mark.parametrize("name", ["first", "seq", "sent"])
     def test_a_number_that_python_does_not_spell_is_refused_like_any_other(self, name: str) -> None:
-        with pytest.raises(ConfigError, match=rf"Export\.{name} is a number of 16610 bits"):
+        with pytest.raises(ConfigError, match=rf"Export\.{name} of .* a number of 16610 bits"):
             Export.from_dict(box(**{name: 10**5000 - 1}))
 
 
@@ -210,6 +287,13 @@ class TestMadeByHand:
     def test_a_message_is_bytes_and_whether_they_are_text(self, messages: Any) -> None:
         with pytest.raises(ConfigError, match=r"Export\.messages"):
             replace(BOX, messages=messages)
+
+    @pytest.mark.parametrize(
+        "ended", [list(ENDED), ("unsent",), (replace(ENDED[0], channel="other"),), ENDED[::-1]]
+    )
+    def test_word_is_of_that_channel_and_in_order(self, ended: Any) -> None:
+        with pytest.raises(ConfigError, match=r"Export\.ended of channel 'orders'"):
+            replace(BOX, ended=ended)
 
     def test_exports_are_values(self) -> None:
         assert hash(EXPORT) == hash(copy.deepcopy(EXPORT))

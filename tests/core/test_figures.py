@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from gapless.core.closing import Code, Ending
 from gapless.core.config import Config
 from gapless.core.frames import Ping, Pong
 from gapless.testing import Pair
@@ -92,6 +93,18 @@ def test_a_hub_counts_what_has_gone_through_it() -> None:
     pair.hub.handle_timeout(now=pair.clock.now)
     stats = pair.hub.stats(now=pair.clock.now)
     assert (stats.sessions, stats.links, stats.errors) == (1, 0, 1)
+
+
+def test_a_refused_http_handshake_is_an_error_at_a_hub_and_one_that_hung_up_is_none() -> None:
+    """Also before the first link; it sets no timer (I12)."""
+    desk = HubByHand(config=CONFIG)
+    lost = Ending(Code.LOST, "the client hung up during the handshake")
+    desk.hub.handle_link_lost(1, lost, now=desk.now)
+    assert desk.hub.stats(now=desk.now).errors == 0
+    desk.hub.handle_link_lost(2, Ending(Code.REJECTED, "no", status=403), now=desk.now)
+    desk.hub.handle_link_lost(2, lost, now=desk.now)
+    assert desk.hub.stats(now=desk.now).errors == 1
+    assert desk.hub.next_deadline() is None
 
 
 def test_a_pong_that_comes_again_is_no_other_latency() -> None:

@@ -96,9 +96,9 @@ class TestPublishing:
             many("news", [], now=desk.now)
         with pytest.raises(MessageTooLarge, match="its history holds"):
             many("news", [bytes(8), bytes(8)], now=desk.now)
-        for name in ("", "a\nb", "x" * 256):
+        for name in ("", "a\nb", "x" * 256, 5, b"news", None):
             with pytest.raises(InvalidChannel):
-                publish(name, b"a", now=desk.now)
+                publish(name, b"a", now=desk.now)  # type: ignore[arg-type]  # wrong on purpose
         with pytest.raises(InvalidChannel, match="names no session"):
             publish("@nobody", b"a", now=desk.now)
         assert desk.entries("news") == []

@@ -1,7 +1,7 @@
 """Pool: a session is shared, never evicted in use; links are bounded; every waiter is answered."""
 
 from dataclasses import astuple, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -89,8 +89,7 @@ class TestSharing:
         first, second = desk.acquire(A), desk.acquire(A)
         assert desk.commands() == [Open(A)]
         third = desk.acquire(A)
-        assert (desk.commands(), desk.events()) == ([], [])
-        assert not first.is_ready
+        assert (desk.commands(), desk.events(), first.is_ready) == ([], [], False)
         link = desk.opened(A)
         assert desk.events() == [LeaseOpened(first), LeaseOpened(second), LeaseOpened(third)]
         fourth = desk.acquire(A)
@@ -102,9 +101,14 @@ class TestSharing:
     @pytest.mark.parametrize("other", [Key(A.url), Key(A.url, "other"), Key(B.url, "secret")])
     def test_other_credentials_are_another_session(self, other: Key) -> None:
         desk = Desk()
-        desk.acquire(A)
-        desk.acquire(other)
+        assert [desk.acquire(key).key for key in (A, other)] == [A, other]
         assert desk.commands() == [Open(A), Open(other)]
+
+    def test_p7_an_address_alone_is_no_key(self) -> None:
+        desk, wrong = Desk(), cast("Key", "wss://a.example/")
+        with pytest.raises(TypeError, match=r"a Key\(url, credentials\), not str"):
+            desk.acquire(wrong)
+        assert (desk.pool.stats(), desk.commands()) == (Desk().pool.stats(), [])
 
     def test_an_idle_session_is_used_again(self) -> None:
         desk = Desk()
@@ -117,8 +121,7 @@ class TestSharing:
         desk = Desk()
         first, second = desk.open(A), desk.acquire(A)
         desk.release(first, first)
-        assert (first.is_over, second.is_ready) == (True, True)
-        assert desk.pool.stats().active == 1
+        assert (first.is_over, second.is_ready, desk.pool.stats().active) == (True, True, 1)
 
     def test_who_gives_up_before_anybody_was_asked_costs_nothing(self) -> None:
         desk = Desk()

@@ -1,5 +1,7 @@
 """Positions are read as they are written, and names the wire can't carry are refused."""
 
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +61,12 @@ class TestPosition:
 
         assert len(str(caught.value)) < 200, "peer-sized text doesn't flood the message"
 
+    @pytest.mark.parametrize("wrong", [None, 5, b"e:5", Position("e", 5)])
+    def test_only_text_is_read(self, wrong: object) -> None:
+        kind = type(wrong).__name__
+        with pytest.raises(InvalidPosition, match=f"is read from a str, not {kind}"):
+            Position.parse(wrong)
+
     def test_positions_of_two_epochs_are_never_equal(self) -> None:
         """I15: epoch and seq move as a pair."""
         assert Position("a", 5) != Position("b", 5)
@@ -89,6 +97,12 @@ class TestSince:
             Position("e", -1),
             Position("e", MAX_SEQ + 1),
             Position("e", 2**63),
+            Position(cast("str", 5), 1),
+            Position("e", cast("int", "7")),
+            Position("e", cast("int", 7.0)),
+            Position("e", True),
+            cast("Since", b"latest"),
+            cast("Since", ["latest"]),
         ],
     )
     def test_a_place_the_wire_could_not_carry_is_refused(self, since: Since) -> None:
@@ -109,6 +123,11 @@ class TestChannelNames:
         ("name", "words"),
         [
             ("", "can't be empty"),
+            (5, "5: a channel name is text, a str, not int"),
+            (b"news", "b'news': a channel name is text, a str, not bytes"),
+            (b"x" * 100_000, "not bytes"),
+            ([9] * 100_000, "not list"),
+            (None, "not NoneType"),
             ("x" * 256, "1-255 bytes"),
             ("x" * 100_000, "1-255 bytes"),
             ("é" * 128, "at most 255 bytes"),
@@ -121,7 +140,7 @@ class TestChannelNames:
             ("a\ud800", "control"),
         ],
     )
-    def test_other_names_are_refused_with_the_reason(self, name: str, words: str) -> None:
+    def test_other_names_are_refused_with_the_reason(self, name: object, words: str) -> None:
         with pytest.raises(InvalidChannel, match=words) as caught:
             check_channel(name)
 

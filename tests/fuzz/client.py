@@ -44,7 +44,7 @@ from .frames import (
     draw_subscribed,
     legal,
 )
-from .machines import LOST, MOMENTS, STEPS, check_deadline
+from .machines import LOST, play, wait
 
 Make = Callable[[Config], ClientSession]
 
@@ -127,11 +127,7 @@ class Client:
             self._answer_subscribe()
 
     def run(self) -> None:
-        for _ in range(STEPS):
-            if self.draw.is_over:
-                break
-            self.draw.choice(self._acts)()
-            self._check()
+        play(self.draw, self._acts, self._check)
         self._end()
 
     # the driver
@@ -174,14 +170,7 @@ class Client:
             self.acked[frame.id] = frame
 
     def _wait(self) -> None:
-        moment = self.draw.choice(MOMENTS)
-        deadline = self.session.next_deadline()
-        if moment is None:
-            self.now = max(self.now, self.now if deadline is None else deadline)
-        else:
-            self.now += moment
-        self.session.handle_timeout(now=self.now)
-        check_deadline(self.session, self.now)
+        self.now = wait(self.draw, self.session, self.now)
 
     def _link_lost(self) -> None:
         code = self.draw.choice((Code.LOST, Code.TRY_LATER, Code.DONE, Code.FENCED, Code.SILENT))

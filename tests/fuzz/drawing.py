@@ -3,13 +3,13 @@
 The same bytes make the same choices, with atheris or without. Behind the end all is 0.
 """
 
-import itertools
 from collections.abc import Sequence
 from random import Random
 from typing import TypeVar
 from zlib import crc32
 
 from gapless.core.position import MAX_SEQ
+from tests.transports.support import cut
 
 T = TypeVar("T")
 
@@ -74,9 +74,4 @@ def pieces(data: bytes) -> list[list[bytes]]:
     rng = Random(crc32(data))
     places = {rng.randrange(len(data)) for _ in range(rng.randint(1, 9))} if data else set[int]()
     dense = rng.randrange(len(data)) if len(data) > DENSE else 0
-    return [_cut(data, places), _cut(data, {*range(dense, dense + DENSE)})]
-
-
-def _cut(data: bytes, places: set[int]) -> list[bytes]:
-    edges = [0, *sorted(place for place in places if 0 < place < len(data)), len(data)]
-    return [data[begin:end] for begin, end in itertools.pairwise(edges) if begin < end]
+    return [cut(data, places), cut(data, range(dense, dense + DENSE))]

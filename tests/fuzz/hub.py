@@ -39,7 +39,7 @@ from tests.core.parts import counted
 from .client import Taken
 from .drawing import Draw
 from .frames import CHANNELS, EPOCHS, draw_data, draw_frame, draw_payload, draw_since, legal
-from .machines import LOST, MOMENTS, STEPS, check_deadline
+from .machines import LOST, play, wait
 
 Make = Callable[[bool], Hub]
 
@@ -126,11 +126,7 @@ class Server:
             self._join()
 
     def run(self) -> None:
-        for _ in range(STEPS):
-            if self.draw.is_over:
-                break
-            self.draw.choice(self._acts)()
-            self._check()
+        play(self.draw, self._acts, self._check)
 
     # links
 
@@ -415,14 +411,7 @@ class Server:
             self.hub.drain(now=self.now, timeout=seconds, spread=self.draw.choice((0.0, 1.0)))
 
     def _wait(self) -> None:
-        moment = self.draw.choice(MOMENTS)
-        deadline = self.hub.next_deadline()
-        if moment is None:
-            self.now = max(self.now, self.now if deadline is None else deadline)
-        else:
-            self.now += moment
-        self.hub.handle_timeout(now=self.now)
-        check_deadline(self.hub, self.now)
+        self.now = wait(self.draw, self.hub, self.now)
 
     # what holds
 

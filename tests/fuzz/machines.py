@@ -1,8 +1,11 @@
 """What the targets of the client's session and of the hub share."""
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gapless.core.closing import Code, Ending
+
+from .drawing import Draw
 
 STEPS = 150
 """Most choices of one run."""
@@ -19,6 +22,27 @@ class Timed(Protocol):
     def next_deadline(self) -> float | None: ...
 
     def handle_timeout(self, *, now: float) -> None: ...
+
+
+def play(draw: Draw, acts: Sequence[Callable[[], None]], check: Callable[[], None]) -> None:
+    """Do what the input chooses, and check after each step, until it is over."""
+    for _ in range(STEPS):
+        if draw.is_over:
+            return
+        draw.choice(acts)()
+        check()
+
+
+def wait(draw: Draw, machine: Timed, now: float) -> float:
+    """Let a chosen time pass; returns when it is then (I12)."""
+    moment, deadline = draw.choice(MOMENTS), machine.next_deadline()
+    if moment is not None:
+        now += moment
+    elif deadline is not None:
+        now = max(now, deadline)
+    machine.handle_timeout(now=now)
+    check_deadline(machine, now)
+    return now
 
 
 def check_deadline(machine: Timed, now: float) -> None:

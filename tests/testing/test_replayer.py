@@ -216,7 +216,13 @@ def test_a_log_may_tell_of_one_machine_after_another() -> None:
     log = short_log()
 
     assert replay(log * 3) == Replay(steps=3 * (len(log) - 1), machines=3)
-    assert replay([]) == Replay(steps=0, machines=0)
+
+
+@pytest.mark.parametrize("log", [[], (), iter(())])
+def test_a_log_without_a_line_is_none(log: Any) -> None:
+    """Else a file that was never written would pass for one that came out the same."""
+    with pytest.raises(InvalidLog, match="the log is empty; give the lines"):
+        replay(log)
 
 
 @pytest.mark.parametrize(

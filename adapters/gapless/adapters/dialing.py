@@ -5,7 +5,7 @@ import ipaddress
 import re
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from gapless.core.closing import Code, Ending
@@ -34,13 +34,15 @@ class Address:
     target: str
 
 
-def parse_url(url: str) -> Address:
+def parse_url(url: object) -> Address:
     """Read a URL.
 
     Raises:
         ConfigError: it isn't a `ws://` or `wss://` URL with a host, or carries a user name or a
             fragment.
     """
+    if not isinstance(url, str):
+        raise ConfigError(f"the URL is {type(url).__name__}, not a str; write ws://HOST:PORT/")
     if "@" in re.split("[/?#]", url.partition("//")[2])[0]:
         raise ConfigError("credentials don't belong in a URL; pass token=")
     try:
@@ -70,6 +72,17 @@ def check_made(name: str, value: object, kind: type, advice: str = "") -> None:
     if value is not None and not isinstance(value, kind):
         words = f"{name}= is a {type(value).__name__}, not a {kind.__name__}"
         raise ConfigError(f"{words}; {advice}" if advice else words)
+
+
+def check_port(port: object) -> None:
+    """Refuse what can't be listened on.
+
+    Raises:
+        ConfigError: it is no port.
+    """
+    is_whole = isinstance(port, int) and not isinstance(port, bool)
+    if not is_whole or not 0 <= cast("int", port) <= 65_535:
+        raise ConfigError(f"port= is {port!r}; it must be 0 … 65535, 0 for any that is free")
 
 
 def check_recorder(recorder: "Recorder | None") -> None:

@@ -5,6 +5,11 @@ from gapless.core.errors import GaplessError
 from gapless.core.events import Lost, Reset, Settled
 from gapless.core.position import Position
 
+EXPORTED = "exported"
+"""`Settled.code` of what went along with an export: what becomes of it is said elsewhere."""
+
+_SAID_ELSEWHERE = "; restored() says what became of it, where the export is restored"
+
 
 class ConnectError(GaplessError):
     """The first connection could not be made, or the server wants none of it."""
@@ -49,21 +54,35 @@ class PublishRefused(GaplessError):
 
 
 class PublishUnknown(GaplessError):
-    """The message was sent, and the answer was lost with the session: nobody can say."""
+    """The message was sent, and the answer was lost with the session: nobody can say.
 
-    def __init__(self, channel: str) -> None:
+    Or nobody here: of a session that was exported, `restored()` says it where it is restored.
+    """
+
+    def __init__(self, channel: str, *, exported: bool = False) -> None:
+        what = f"a message for channel {channel!r} was sent, but the session "
         super().__init__(
-            f"a message for channel {channel!r} was sent, but the session ended, or the server "
-            f"forgot it, before the answer came; it may have been applied or not"
+            f"{what}was exported before the answer came{_SAID_ELSEWHERE}"
+            if exported
+            else f"{what}ended, or the server forgot it, before the answer came; it may have been "
+            f"applied or not"
         )
         self.channel = channel
 
 
 class NotSent(GaplessError):
-    """The session ended before the message was ever sent; it was not applied."""
+    """The session ended before the message was ever sent; it was not applied.
 
-    def __init__(self, channel: str) -> None:
-        super().__init__(f"a message for channel {channel!r} was never sent: the session is over")
+    If the session was exported, it may be sent where that is restored.
+    """
+
+    def __init__(self, channel: str, *, exported: bool = False) -> None:
+        super().__init__(
+            f"a message for channel {channel!r} was not sent before the session was exported"
+            f"{_SAID_ELSEWHERE}"
+            if exported
+            else f"a message for channel {channel!r} was never sent: the session is over"
+        )
         self.channel = channel
 
 
@@ -77,7 +96,10 @@ class PublishFailed(GaplessError):
 
     def __init__(self, channel: str, failed: list[Settled]) -> None:
         count = sum(settled.last - settled.first + 1 for settled in failed)
-        super().__init__(f"{count} messages for channel {channel!r} were not accepted")
+        words = f"{count} messages for channel {channel!r} were not accepted"
+        if any(settled.code == EXPORTED for settled in failed):
+            words = f"{words} before the session was exported{_SAID_ELSEWHERE}"
+        super().__init__(words)
         self.channel = channel
         self.failed = failed
 
@@ -123,9 +145,9 @@ def publish_error(settled: Settled) -> GaplessError | None:
     if settled.outcome == "refused":
         return PublishRefused(settled.channel, settled.code)
     if settled.outcome == "unknown":
-        return PublishUnknown(settled.channel)
+        return PublishUnknown(settled.channel, exported=settled.code == EXPORTED)
     if settled.outcome == "unsent":
-        return NotSent(settled.channel)
+        return NotSent(settled.channel, exported=settled.code == EXPORTED)
     return None
 
 

@@ -26,6 +26,7 @@ from .dialing import (
     Address,
     check_dialing,
     check_made,
+    check_port,
     check_recorder,
     is_loopback,
     parse_url,
@@ -136,6 +137,7 @@ async def opened(session: Session, route: Route) -> AsyncGenerator[Session, None
 
 def plan_server(
     host: str | None,
+    port: int,
     *,
     config: Config | None,
     token: str | None,
@@ -147,6 +149,7 @@ def plan_server(
     Raises:
         ConfigError: an argument can't be.
     """
+    check_port(port)
     check_made("config", config, Config)
     check_recorder(recorder)
     settings = Config.production("hub") if config is None else config

@@ -1,6 +1,7 @@
 """A client's session on any runtime: what an application holds. Decides nothing of the protocol."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -26,7 +27,13 @@ from gapless.core.subscription import Subscription as CoreSubscription
 
 from .asking import Ask, Asking
 from .driving import Driver
-from .errors import PublishFailed, SessionClosed, SubscribeRefused, publish_error
+from .errors import (
+    EXPORTED,
+    PublishFailed,
+    SessionClosed,
+    SubscribeRefused,
+    publish_error,
+)
 from .ledger import Answer, Ledger, Receipt, Tally, encode_payload
 from .reading import OnLost, Reading
 from .waiting import CHANGE, Each, Turns, Waiting, goodbye
@@ -43,6 +50,9 @@ class Session:
         self.ledger: Ledger[Answer] = Ledger()
         self._imported = {outbox.channel: outbox.published for outbox in core.outboxes}
         self._restored: list[Settled] = []
+        # What `restore=` brought is told once: by `restored`, or along with the next export.
+        self._is_to_tell = any(not outbox.is_empty for outbox in core.outboxes)
+        self._has_passed_on = False
         self._asking = None if ask is None else Asking(core, driver, ask)
         driver.on_change = self._look
 
@@ -99,9 +109,16 @@ class Session:
         """Wait until all that `connect(restore=…)` brought along has ended, and say how.
 
         By the numbers it had: the first message of `ExportedOutbox.messages` is number `first`.
+        Each is told once: if the session is exported before this has said it, all of it goes along.
+
+        Raises:
+            InvalidState: it went along; ask where that export is restored.
         """
         while not self.core.is_restored:
             await self.waiting.wait(CHANGE)
+        if self._has_passed_on:
+            raise InvalidState("the session was exported again; ask where that is restored")
+        self._is_to_tell = False
         return list(self._restored)
 
     def subscribe(
@@ -155,6 +172,15 @@ class Session:
         """
         return Each(self._next_event)
 
+    def network_back(self) -> None:
+        """Say that the host's network is back: dial at once, not when the next try is due.
+
+        Clears the backoff. Harmless at any time: while a connection is up or dialled, or at the
+        session's end, nothing is dialled.
+        """
+        self.core.handle_network_back(now=self.driver.now())
+        self.driver.wake()
+
     async def close(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # then it closes
         """End the session once everything published is settled, or after `timeout` seconds.
 
@@ -193,8 +219,11 @@ class Session:
         """
         pending = [word for outbox in self.core.outboxes for word in outbox.pending()]
         exported = self.core.export(now=self.driver.now())
+        if self._is_to_tell:
+            exported = exported.with_ended(self._restored)
+            self._has_passed_on = True
         for settled in pending:
-            self._answer(settled)
+            self._answer(replace(settled, code=EXPORTED))
         await self._shut(0.0)
         return exported
 

@@ -129,11 +129,21 @@ class Endings:
         """Make a table that differs in these rows.
 
         Raises:
-            ConfigError: a number is out of range, or a class is none.
+            ConfigError: a number is out of range, or a class is none, or they are in no mapping.
         """
+        _check_mapping("codes", codes)
+        _check_mapping("statuses", statuses)
         return Endings(
             tuple({**dict(self.codes), **codes}.items()),
             tuple({**dict(self.statuses), **statuses}.items()),
+        )
+
+
+def _check_mapping(name: str, rows: object) -> None:
+    if not isinstance(rows, Mapping):
+        kind = type(rows).__name__
+        raise ConfigError(
+            f"Endings.{name} are changed by a {kind}; write {{4700: CloseClass.STOP}}"
         )
 
 

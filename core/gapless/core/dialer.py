@@ -12,7 +12,6 @@ It knows that there are lanes, not what they are: `ClientSession` adds subscript
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from random import Random
 
 from .accounts import Accounts
@@ -37,7 +36,7 @@ from .frames import (
 )
 from .lane import Lane
 from .link import Link
-from .position import MAX_TOKEN, Position, check_secret, escaped_size, is_token
+from .position import MAX_TOKEN, Position, check_secret, check_words, escaped_size, is_token
 from .reconnector import Reconnector
 from .session import Session
 from .states import LinkState, SessionState, SessionTrigger
@@ -179,10 +178,10 @@ class Dialer(Session):
         asks again.
 
         Raises:
-            InvalidState: none are wanted now.
+            InvalidState, TypeError: none are wanted now; the reason is no text.
         """
-        now = self._clamp(now)
-        link = self._dialing
+        check_words("reason", reason)
+        now, link = self._clamp(now), self._dialing
         if link is None or not self.wants_credentials:
             raise InvalidState("no credentials are wanted now; ask wants_credentials first")
         if not self._take_back(link):
@@ -414,8 +413,9 @@ class Dialer(Session):
 
     def _end_link(self, link: Link, ending: Ending, now: float) -> None:
         if link is self._dialing and self.wants_credentials and ending.code == Code.TIMEOUT:
-            seconds = self.config.connect_timeout
-            ending = replace(ending, reason=f"no credentials were shown within {seconds:g} s")
+            words = "whoever was asked for credentials didn't answer within"
+            self.withhold_credentials(f"{words} {self.config.connect_timeout:g} s", now=now)
+            return
         if self._take_back(link):
             link.end()
             self._drop_link(link, ending, now)

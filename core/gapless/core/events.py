@@ -141,7 +141,7 @@ class Settled:
         outcome: accepted; refused (final); unknown (sent, the answer was lost with the session);
             unsent (the session closed before they were ever sent).
         epoch, seq: the number of `first` in the publisher's numbering, "" and 0 if unsent.
-        code: why, if refused.
+        code: why, if refused; adapters say `exported` of what went along with an export.
     """
 
     channel: str

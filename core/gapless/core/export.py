@@ -2,21 +2,27 @@
 
 `ClientSession.export` makes it and ends the session there; `ClientSession.restore` carries it on.
 What exists is valid: every field is checked when it is made, also from a file that somebody else
-wrote (`from_dict`), and the error names the field. `repr` shows neither the token nor payloads.
+wrote (`from_dict`), and the error names the field and the channel. `repr` shows neither the token
+nor payloads.
 
 A restored session resumes the exporter's if the server still has it. Then every imported message is
 applied once, however often the same export is restored: it is offered under the numbers it had, and
 the server knows which of these it has accepted. If it doesn't have the session, nobody can say what
 it had accepted: all that was imported under an epoch is *unknown*, and nothing of it is sent again.
 What never had an epoch was never sent, and has no number that would make it once: it is *unsent*.
+
+Every import is told exactly once how it ended, however often a session is handed on: what has ended
+where it was restored and wasn't told there goes along with the next export (`ended`).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import cast
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import cast, get_args
 
 from .config import Config
 from .errors import ConfigError, InvalidPosition, NotText
+from .events import Settled, SettledOutcome
 from .history import ENTRY_BYTES
 from .position import (
     MAX_SEQ,
@@ -51,6 +57,8 @@ class ExportedOutbox:
         sent: how many of the messages were sent. All that have an epoch count as sent once they
             are restored, since another restore of the same export may send them.
         messages: the payloads, each with whether it is text.
+        ended: what became of earlier ones, which were brought here and which nobody was told of
+            yet: in order, all below `first`.
     """
 
     channel: str
@@ -59,20 +67,26 @@ class ExportedOutbox:
     seq: int
     sent: int
     messages: tuple[Payload, ...] = field(repr=False)
+    ended: tuple[Settled, ...] = ()
 
     def __post_init__(self) -> None:
         _check_channel("channel", self.channel)
         if self.channel.startswith("@"):
             raise ConfigError(f"Export.channel is {self.channel!r}; it can't be published to")
+        where = _of(self.channel)
         if self.epoch is not None:
-            _check_epoch("epoch", self.epoch)
-        _check_tuple("messages", self.messages)
+            _check_epoch(f"epoch{where}", self.epoch)
+        _check_tuple(f"messages{where}", self.messages)
         count = len(self.messages)
-        _check_number("first", self.first, 1, MAX_SEQ - count)
-        _check_number("seq", self.seq, 1, self.first)
-        _check_number("sent", self.sent, 0, 0 if self.epoch is None else count)
+        _check_number(f"first{where}", self.first, 1, MAX_SEQ - count)
+        _check_number(f"seq{where}", self.seq, 1, self.first)
+        _check_number(f"sent{where}", self.sent, 0, 0 if self.epoch is None else count)
         for message in self.messages:
-            _check_message(message)
+            _check_message(f"messages{where}", message)
+        _check_tuple(f"ended{where}", self.ended)
+        before = 0
+        for word in self.ended:
+            before = _check_word(f"ended{where}", word, self.channel, before, self.first)
 
     @property
     def size(self) -> int:
@@ -81,8 +95,8 @@ class ExportedOutbox:
 
     @property
     def memory(self) -> int:
-        """Bytes that its messages take where they are restored."""
-        return self.size + ENTRY_BYTES * len(self.messages)
+        """Bytes that it takes where it is restored: messages, and word of earlier ones."""
+        return self.size + ENTRY_BYTES * (len(self.messages) + len(self.ended))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +134,28 @@ class Export:
         """The place up to which a channel was taken; None if it wasn't read so far."""
         return dict(self.positions).get(channel)
 
-    def to_dict(self) -> dict[str, object]:
-        """Spell it in str, bytes, int, list, dict and None, as msgpack can store them.
+    def with_ended(self, words: Iterable[Settled]) -> "Export":
+        """Bring word along that was taken (`next_settled`) and not passed on to who asked.
 
-        A payload that is text is a str, any other bytes; a position is "EPOCH:SEQ".
+        Raises:
+            ConfigError: it isn't of what was brought here, in the order in which it was taken.
+        """
+        taken: dict[str, list[Settled]] = {}
+        for word in words:
+            taken.setdefault(word.channel, []).append(word)
+        outboxes = tuple(
+            replace(outbox, ended=(*taken.pop(outbox.channel, ()), *outbox.ended))
+            for outbox in self.outboxes
+        )
+        for channel in taken:
+            raise ConfigError(f"Export.ended names channel {channel!r}, which is not exported")
+        return replace(self, outboxes=outboxes)
+
+    def to_dict(self) -> dict[str, object]:
+        """Spell it in str, int, list, dict and None, as JSON and msgpack can store them.
+
+        A payload that is text is a str, any other `["base64"]`, as on the wire; a position is
+        "EPOCH:SEQ".
         """
         return {
             "version": VERSION,
@@ -138,7 +170,19 @@ class Export:
                     "seq": outbox.seq,
                     "sent": outbox.sent,
                     "messages": [
-                        payload.decode() if text else payload for payload, text in outbox.messages
+                        payload.decode() if text else [b64encode(payload).decode()]
+                        for payload, text in outbox.messages
+                    ],
+                    "ended": [
+                        {
+                            "first": word.first,
+                            "last": word.last,
+                            "outcome": word.outcome,
+                            "epoch": word.epoch,
+                            "seq": word.seq,
+                            "code": word.code,
+                        }
+                        for word in outbox.ended
                     ],
                 }
                 for outbox in self.outboxes
@@ -197,28 +241,51 @@ def check_room(exported: Export, config: Config, outbox_bytes: int) -> None:
 
 
 def _outbox(table: Mapping[object, object]) -> ExportedOutbox:
-    messages = _entries("messages", _entry(table, "messages"))
+    channel = _entry(table, "channel")
+    where = _of(channel)
+    messages = _entries(f"messages{where}", _entry(table, "messages", where))
+    ended = _entries(f"ended{where}", _entry(table, "ended", where))
     return ExportedOutbox(
-        cast("str", _entry(table, "channel")),
-        cast("str | None", _entry(table, "epoch")),
-        cast("int", _entry(table, "first")),
-        cast("int", _entry(table, "seq")),
-        cast("int", _entry(table, "sent")),
-        tuple(_message(payload) for payload in messages),
+        cast("str", channel),
+        cast("str | None", _entry(table, "epoch", where)),
+        cast("int", _entry(table, "first", where)),
+        cast("int", _entry(table, "seq", where)),
+        cast("int", _entry(table, "sent", where)),
+        tuple(_message(f"messages{where}", payload) for payload in messages),
+        tuple(_word(_table(f"ended{where}", word), cast("str", channel), where) for word in ended),
     )
 
 
-def _message(payload: object) -> Payload:
+def _message(name: str, payload: object) -> Payload:
     if isinstance(payload, str):
         if has_surrogates(payload):
-            raise ConfigError("Export.messages has text with lone surrogates")
+            raise ConfigError(f"Export.{name} has text with lone surrogates")
         return payload.encode(), True
-    return cast("bytes", payload), False
+    written = _entries(name, payload)
+    if len(written) != 1 or not isinstance(written[0], str):
+        raise ConfigError(f"Export.{name} has one that is neither text nor [base64]")
+    try:
+        return b64decode(written[0], validate=True), False
+    except ValueError:
+        raise ConfigError(f"Export.{name} has one that is no base64") from None
+
+
+def _word(table: Mapping[object, object], channel: str, where: str) -> Settled:
+    where = f" in ended{where}"
+    return Settled(
+        channel,
+        cast("int", _entry(table, "first", where)),
+        cast("int", _entry(table, "last", where)),
+        cast("SettledOutcome", _entry(table, "outcome", where)),
+        cast("str", _entry(table, "epoch", where)),
+        cast("int", _entry(table, "seq", where)),
+        cast("str", _entry(table, "code", where)),
+    )
 
 
 def _position(text: object) -> Position:
     try:
-        return Position.parse(text if isinstance(text, str) else "")
+        return Position.parse(text)
     except InvalidPosition:
         raise ConfigError(f"Export.positions has {_shown(text)}, which is no EPOCH:SEQ") from None
 
@@ -235,10 +302,14 @@ def _entries(name: str, value: object) -> list[object]:
     return list(cast("list[object]", value))
 
 
-def _entry(table: Mapping[object, object], name: str) -> object:
+def _entry(table: Mapping[object, object], name: str, where: str = "") -> object:
     if name not in table:
-        raise ConfigError(f"Export.{name} is missing")
+        raise ConfigError(f"Export.{name}{where} is missing")
     return table[name]
+
+
+def _of(channel: object) -> str:
+    return f" of channel {_shown(channel)}"
 
 
 def _check_tuple(name: str, value: object) -> None:
@@ -253,13 +324,13 @@ def _check_number(name: str, value: object, least: int, most: int) -> None:
 
 
 def _check_channel(name: str, value: object) -> None:
-    fault = channel_fault(value) if isinstance(value, str) else "a channel name is text"
+    fault = channel_fault(value)
     if fault is not None:
         raise ConfigError(f"Export.{name} has channel {_shown(value)}: {fault}")
 
 
 def _check_epoch(name: str, value: object) -> None:
-    if not isinstance(value, str) or not is_epoch(value):
+    if not is_epoch(value):
         raise ConfigError(f"Export.{name} is {_shown(value)}, which names no epoch")
 
 
@@ -277,15 +348,35 @@ def _check_outbox(outbox: object) -> None:
         raise ConfigError(f"Export.outboxes has {_shown(outbox)}; use ExportedOutbox")
 
 
-def _check_message(message: object) -> None:
+def _check_message(name: str, message: object) -> None:
     payload, text = _two(message) or (None, None)
     if not isinstance(payload, bytes) or not isinstance(text, bool):
-        raise ConfigError("Export.messages has one that isn't (payload, whether it is text)")
+        raise ConfigError(f"Export.{name} has one that isn't (payload, whether it is text)")
     try:
         if text:
             check_text(payload)
     except NotText as error:
-        raise ConfigError(f"Export.messages has text that is none: {error}") from None
+        raise ConfigError(f"Export.{name} has text that is none: {error}") from None
+
+
+def _check_word(name: str, word: object, channel: str, before: int, below: int) -> int:
+    """Refuse word of what can't have ended before `below`; returns its last number."""
+    if not isinstance(word, Settled) or word.channel != channel:
+        raise ConfigError(f"Export.{name} has one that isn't a Settled of that channel")
+    _check_number(name, word.first, before + 1, below - 1)
+    _check_number(name, word.last, word.first, below - 1)
+    if word.outcome not in get_args(SettledOutcome):
+        raise ConfigError(f"Export.{name} has outcome {_shown(word.outcome)}, which is none")
+    if word.epoch != "":
+        _check_epoch(name, word.epoch)
+    _check_number(name, word.seq, 0, MAX_SEQ)
+    _check_code(name, word.code)
+    return word.last
+
+
+def _check_code(name: str, code: object) -> None:
+    if not isinstance(code, str) or has_surrogates(code):
+        raise ConfigError(f"Export.{name} has code {_shown(code)}; it must be text")
 
 
 def _two(value: object) -> tuple[object, object] | None:

@@ -41,7 +41,7 @@ class SessionStats:
 
 @dataclass(frozen=True, slots=True)
 class HubStats:
-    """What a hub has, and what has gone through it since its first link.
+    """What a hub has, and what has gone through it since its first link, or HTTP handshake.
 
     Attributes:
         sessions: with a connection or without.
@@ -49,7 +49,7 @@ class HubStats:
         channels: open channels.
         messages: messages they hold.
         received, sent: messages from clients, and to them.
-        errors: links lost, publishes refused, messages skipped.
+        errors: links lost, HTTP handshakes and publishes refused, messages skipped.
     """
 
     sessions: int

@@ -183,7 +183,9 @@ class Hub:
         self.writable.pop(link, None)
         self._relief.hold_bytes(link, 0, now=now)
         self._reception.handle_link_lost(link)
-        self.watch.handle_errors(link in self._links, now=now)
+        if ending.status is not None:  # its HTTP handshake was refused
+            self.watch.start(now=now)
+        self.watch.handle_errors(link in self._links or ending.status is not None, now=now)
         session = self._roster.part(link, has_last_word=False)
         if session is not None:
             session.handle_link_lost(link, ending, now=now)

@@ -94,6 +94,7 @@ class Outbox:
         self._hold_until: float | None = None
         self._imported_through = 0
         self._before = 0
+        self._brought = 0
         self._is_closing = False
         self._settled: deque[Settled] = deque()
         self._unsettled: list[Settled] = []
@@ -270,8 +271,10 @@ class Outbox:
         history.renumber(exported.seq)
         self._offset = exported.first - exported.seq
         self._before = exported.first - 1
+        self._settled.extend(exported.ended)
         for payload, text in exported.messages:
             history.append(payload, text, None, now=now)
+        self._brought = self.published
         if exported.epoch is None or not exported.messages:
             self._settle(history.head, "unsent")
             self._begin_epoch(None)
@@ -280,7 +283,7 @@ class Outbox:
             self._sent_through = self._imported_through = history.head
 
     def export(self) -> ExportedOutbox:
-        """Copy what is held, and how far it was sent."""
+        """Copy what is held, how far it was sent, and untaken word of what was imported."""
         history = self._history
         entries = [history.entry(seq) for seq in range(history.first, history.head + 1)]
         return ExportedOutbox(
@@ -290,11 +293,14 @@ class Outbox:
             history.first,
             max(0, self._sent_through - history.first + 1),
             tuple((payload, text) for payload, text, _, _ in entries),
+            tuple(word for word in self._settled if word.first <= self._brought),
         )
 
     def hand_over(self) -> None:
-        """Another session will say what becomes of what is held."""
+        """Another session will say what becomes of what is held, and what became of the import."""
         self._is_closing = True
+        while self._settled and self._settled[0].first <= self._brought:
+            self._settled.popleft()
         self._unsettled += self.pending()
         self._history.drop_through(self._history.head)
         self._imported_through = 0

@@ -311,6 +311,7 @@ class Pool(Generic[S]):
         Raises:
             PoolExhausted: as many other keys as there may be links are in use.
             InvalidState: the pool is closed.
+            TypeError: the key is no `Key`.
         """
         self._clamp(now)
         if self._has_ended:
@@ -404,8 +405,10 @@ class Pool(Generic[S]):
                 return slot
         raise InvalidState(f"no Open of {key} is unanswered; answer each once")
 
-    def _claim(self, key: Key) -> "_Slot[S]":
+    def _claim(self, key: object) -> "_Slot[S]":
         """Let a new key in; at the limit, in the place of one that isn't in use."""
+        if not isinstance(key, Key):
+            raise TypeError(f"a pool's key is a Key(url, credentials), not {type(key).__name__}")
         if len(self._slots) == self._max_connections:
             victim = next(iter(self._idle), None) or next(iter(self._unwanted), None)
             if victim is None:

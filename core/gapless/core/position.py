@@ -43,12 +43,14 @@ class Position(NamedTuple):
         return f"{self.epoch}:{self.seq}"
 
     @classmethod
-    def parse(cls, text: str) -> "Position":
+    def parse(cls, text: object) -> "Position":
         """Read what `str(position)` wrote: `EPOCH:SEQ`.
 
         Raises:
-            InvalidPosition: the text is not a position.
+            InvalidPosition: it is no text, or not a position's.
         """
+        if not isinstance(text, str):
+            raise InvalidPosition(f"a position is read from a str, not {type(text).__name__}")
         epoch, colon, digits = text.rpartition(":")
         plain = digits.isascii() and digits.isdigit() and len(digits) <= 16
         if not (colon and plain and is_epoch(epoch) and int(digits) <= MAX_SEQ):
@@ -71,13 +73,20 @@ def is_token(text: str) -> bool:
     return True
 
 
-def is_epoch(text: str) -> bool:
-    """Say whether the text can name an epoch."""
-    return _EPOCH.fullmatch(text) is not None
+def is_epoch(text: object) -> bool:
+    """Say whether it can name an epoch."""
+    return isinstance(text, str) and _EPOCH.fullmatch(text) is not None
 
 
-def channel_fault(name: str) -> str | None:
+def is_seq(number: object) -> bool:
+    """Say whether it can be a sequence number, or 0."""
+    return isinstance(number, int) and type(number) is not bool and 0 <= number <= MAX_SEQ
+
+
+def channel_fault(name: object) -> str | None:
     """Say what is wrong with a channel name; None: nothing."""
+    if not isinstance(name, str):
+        return f"a channel name is text, a str, not {type(name).__name__}"
     if not name:
         return "a channel name can't be empty"
     if len(name) > MAX_CHANNEL_BYTES or _CONTROL.search(name):
@@ -110,14 +119,24 @@ def has_surrogates(text: str) -> bool:
     return not text.isascii() and _SURROGATE.search(text) is not None
 
 
-def check_since(since: Since) -> None:
+def check_words(name: str, value: object) -> None:
+    """Refuse what is no text where words for a person are wanted.
+
+    Raises:
+        TypeError: the message names the argument.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {type(value).__name__}; it must be words, as str")
+
+
+def check_since(since: object) -> None:
     """Refuse a place to start at that the wire could not carry.
 
     Raises:
         InvalidPosition: it is neither a position that can be nor one of the two words.
     """
     if isinstance(since, Position):
-        possible = is_epoch(since.epoch) and 0 <= since.seq <= MAX_SEQ
+        possible = is_epoch(since.epoch) and is_seq(since.seq)
     else:
         possible = since in ("latest", "earliest")
     if not possible:
@@ -127,15 +146,20 @@ def check_since(since: Since) -> None:
         )
 
 
-def check_channel(name: str) -> None:
+def check_channel(name: object) -> None:
     """Refuse a name the wire could not carry.
 
     Raises:
-        InvalidChannel: the name is empty, too long, or has control characters.
+        InvalidChannel: the name is no text, empty, too long, or has control characters.
     """
     fault = channel_fault(name)
     if fault is not None:
-        raise InvalidChannel(f"{name[:80]!r}: {fault}")
+        raise InvalidChannel(f"{_start(name)}: {fault}")
+
+
+def _start(value: object) -> str:
+    """The beginning of a wrong value, whatever it is."""
+    return repr(value[:80]) if isinstance(value, str | bytes) else repr(value)[:80]
 
 
 def check_secret(name: str, secret: object, most: int, *, least: int = 0) -> None:

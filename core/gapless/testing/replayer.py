@@ -69,7 +69,7 @@ def replay(
         new_client, new_hub: make the machine: a subclass that says more, or another version.
 
     Raises:
-        InvalidLog: it isn't the log of a `Recorder`, or of another version.
+        InvalidLog: it isn't the log of a `Recorder`, or of another version, or it has no line.
     """
     machine: _Machine | None = None
     steps = machines = 0
@@ -92,6 +92,8 @@ def replay(
         if difference is not None:
             words = f"line {number}: {difference}\n{text}"
             return Replay(steps, machines, number, words)
+    if machine is None:
+        raise InvalidLog("the log is empty; give the lines that a Recorder has written")
     return Replay(steps, machines)
 
 

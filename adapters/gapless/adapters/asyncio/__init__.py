@@ -31,7 +31,7 @@ from gapless.adapters.ledger import Receipt
 from gapless.adapters.opening import OpenStream, opened, plan_client, plan_server, serving
 from gapless.adapters.server import Server, ServerPublisher, ServerSubscription
 from gapless.adapters.session import Publisher, Session, Subscription
-from gapless.core.budget import MemoryReport
+from gapless.core.budget import Level, MemoryReport, Shed
 from gapless.core.closing import CloseClass, Ending, Endings
 from gapless.core.config import Config
 from gapless.core.errors import (
@@ -88,6 +88,7 @@ __all__ = [
     "InvalidChannel",
     "InvalidPosition",
     "InvalidState",
+    "Level",
     "LinkDown",
     "LinkUp",
     "Lost",
@@ -112,6 +113,7 @@ __all__ = [
     "SessionClosed",
     "SessionStats",
     "Settled",
+    "Shed",
     "StreamReset",
     "SubscribeRefused",
     "Subscription",
@@ -146,7 +148,8 @@ async def connect(
         config: settings; default `Config.production()`.
         token: shown to the server as credentials. Or a function, plain or async, that is called for
             each connect and gives them; it takes one argument: how those shown before were refused,
-            else None. Refused again, the session ends. If it raises, that connect has failed.
+            else None. Refused again, the session ends. If it raises, or doesn't return within
+            `config.connect_timeout`, that connect has failed.
         wait: seconds to keep trying for the first connection; 0: one try. Later ones go on.
         ssl: TLS settings for `wss://`; default: the platform's, which verify the certificate.
         resume: `session_token` of a session that was suspended or cut off, to carry it on.
@@ -203,8 +206,11 @@ async def serve(
 
     Raises:
         OSError: the address can't be listened on.
+        ConfigError: an argument can't be.
     """
-    endpoint = plan_server(host, config=config, token=token, origins=origins, recorder=recorder)
+    endpoint = plan_server(
+        host, port, config=config, token=token, origins=origins, recorder=recorder
+    )
     driver = Driver(endpoint)
     server = Server(endpoint.machine, driver)
     async with serving(server):
