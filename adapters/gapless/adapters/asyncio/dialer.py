@@ -25,13 +25,14 @@ class Dialer:
         if address is None:
             return await self._take_stream(protocol)
         try:
-            await asyncio.get_running_loop().create_connection(
+            connecting = asyncio.get_running_loop().create_connection(
                 lambda: protocol,
                 address.host,
                 address.port,
                 ssl=self._route.tls,
                 server_hostname=address.host if self._route.tls is not None else None,
             )
+            await protocol.driver.made(protocol, connecting)
         except (OSError, ValueError) as error:
             return dial_failure(error, address)
         return None
@@ -41,8 +42,7 @@ class Dialer:
         try:
             stream = self._route.stream()
             stream = await stream if inspect.isawaitable(stream) else stream
-            stream.setblocking(False)
         except Exception as error:
             return stream_failure(error)
-        await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, stream)
+        await protocol.driver.join(protocol, stream)
         return None

@@ -37,29 +37,29 @@ class LinkSocket(asyncio.Protocol):
         self.link = link
         self.wire = wire
         self.can_write = True
-        self._driver = driver
+        self.driver = driver
         self._abort: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hand the link to the endpoint."""
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=WRITE_BUFFER)
-        self._driver.link_made(self)
+        self.driver.link_made(self)
 
     def data_received(self, data: bytes) -> None:
         """Pass bytes on."""
-        self._driver.receive(self.link, data)
+        self.driver.receive(self.link, data)
 
     def eof_received(self) -> bool:
         """Pass the end of the stream on; the socket stays open for a last word."""
-        self._driver.receive(self.link, b"")
+        self.driver.receive(self.link, b"")
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the endpoint that the socket is gone."""
         if self._abort is not None:
             self._abort.cancel()
-        self._driver.socket_closed(self, exc)
+        self.driver.socket_closed(self, exc)
 
     def pause_writing(self) -> None:
         """Write no more for now."""
@@ -68,11 +68,12 @@ class LinkSocket(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Go on writing."""
         self.can_write = True
-        self._driver.socket_drained(self)
+        self.driver.socket_drained(self)
 
     def write(self, data: bytes) -> None:
         """Write behind what is waiting."""
-        self.transport.write(data)
+        if not self.transport.is_closing():  # uvloop's raises where it has seen the peer go
+            self.transport.write(data)
 
     def close(self, *, at_once: bool) -> None:
         """Close the socket behind what is written, or drop it."""
@@ -101,7 +102,8 @@ class Driver(Pump[M, LinkSocket]):
         self._dial = dial
         self._dials: dict[int, asyncio.Task[Ending | None]] = {}
         self._jobs: set[asyncio.Task[Any]] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._due = 0.0
         self._soon: asyncio.Handle | None = None
         self._gone = asyncio.Event()
 
@@ -126,8 +128,21 @@ class Driver(Pump[M, LinkSocket]):
 
     async def accept_stream(self, stream: socket.socket, wire: Wire) -> None:
         """Take a connected socket as a link of a server's, which speaks `wire`."""
+        await self.join(LinkSocket(self, wire=wire), stream)
+
+    async def join(self, protocol: LinkSocket, stream: socket.socket) -> None:
+        """Drive a connected socket."""
         stream.setblocking(False)
-        await self.loop.connect_accepted_socket(lambda: LinkSocket(self, wire=wire), stream)
+        await self.made(protocol, self.loop.connect_accepted_socket(lambda: protocol, stream))
+
+    async def made(self, protocol: LinkSocket, connecting: Awaitable[Any]) -> None:
+        """Wait until a socket is open."""
+        try:
+            await connecting
+        except BaseException:
+            # uvloop drops one that is open already without a word if the wait is cancelled.
+            protocol.connection_lost(None)
+            raise
 
     def wake(self) -> None:
         """Pump soon, once: many changes in one turn of the loop go out together."""
@@ -145,12 +160,13 @@ class Driver(Pump[M, LinkSocket]):
         """Wake up at the endpoint's deadline."""
         deadline = None if self.is_shut else self.endpoint.next_deadline()
         if self._timer is not None:
-            if deadline is not None and deadline >= self._timer.when():
+            if deadline is not None and deadline >= self._due:
                 return
             self._timer.cancel()
             self._timer = None
         if deadline is not None:
-            self._timer = self.loop.call_at(deadline, self.fire)
+            # uvloop's handle of a time that has passed doesn't say which.
+            self._timer, self._due = self.loop.call_at(deadline, self.fire), deadline
 
     def fire(self) -> None:
         """Time has passed."""
