@@ -1,6 +1,6 @@
 """gapless on anyio, which is trio or asyncio: `connect` and `serve`.
 
-Needs the extra `anyio` (`pip install 'gapless[anyio]'`); trio itself is the application's to install.
+Needs the extra `anyio` (`pip install 'gapless[anyio]'`); trio is the application's.
 
 Example::
 
@@ -32,6 +32,7 @@ from gapless.adapters.ledger import Receipt
 from gapless.adapters.opening import OpenStream, opened, plan_client, plan_server, serving
 from gapless.adapters.server import Server, ServerPublisher, ServerSubscription
 from gapless.adapters.session import Publisher, Session, Subscription
+from gapless.adapters.sockets import Listener
 from gapless.core.budget import Level, MemoryReport, Shed
 from gapless.core.closing import CloseClass, Ending, Endings
 from gapless.core.config import Config
@@ -68,9 +69,7 @@ except ModuleNotFoundError as missing:
         raise
     raise ImportError("gapless on anyio needs anyio: pip install 'gapless[anyio]'") from None
 
-from .dialer import Dialer
 from .driver import Driver
-from .listening import Listener
 
 if TYPE_CHECKING:
     from gapless.testing import Recorder
@@ -181,7 +180,7 @@ async def connect(
         restore=restore,
         recorder=recorder,
     )
-    driver = Driver(plan.endpoint, Dialer(plan.route))
+    driver = Driver(plan.endpoint, plan.route)
     session = Session(plan.endpoint.machine, driver, plan.ask)
     async with driver.running(), opened(session, plan.route):
         yield session
