@@ -50,6 +50,7 @@ class Driver(SocketDriver[M]):
         super().__init__(endpoint, route)
         self._tasks = anyio.create_task_group()
         self._jobs: set[anyio.CancelScope] = set()
+        self._duties: set[anyio.CancelScope] = set()
         self._timer = anyio.CancelScope()
         self._soon = anyio.Event()
         self._gone = anyio.Event()
@@ -58,19 +59,25 @@ class Driver(SocketDriver[M]):
     async def running(self) -> AsyncGenerator[None, None]:
         """Have the tasks run beside the block. What it raises, or one of them, comes out bare."""
         errors: list[BaseException] = []
+        cancelled = anyio.get_cancelled_exc_class()
         try:
             async with self._tasks:
                 self.attend(self._keep_time())
                 self.attend(self._keep_awake())
                 try:
                     yield
+                except BaseException as error:
+                    errors.append(error)
                 finally:
-                    self._tasks.cancel_scope.cancel()
-        except BaseExceptionGroup as group:
-            cancelled = anyio.get_cancelled_exc_class()
-            errors = [error for error in group.exceptions if not isinstance(error, cancelled)]
-            if len(errors) != 1:
-                raise
+                    _cancel(self._jobs | self._duties)
+        except BaseExceptionGroup as faults:
+            errors.extend(faults.exceptions)
+        except cancelled as error:
+            errors.append(error)
+        # A fault cancels the block, and who is being cancelled may raise: what matters is not that.
+        errors = [error for error in errors if not isinstance(error, cancelled)] or errors[:1]
+        if len(errors) > 1:
+            raise BaseExceptionGroup("in the block and beside it", errors)
         if errors:
             raise errors[0]
 
@@ -148,18 +155,24 @@ class Driver(SocketDriver[M]):
 
     def attend(self, job: Coroutine[Any, Any, None]) -> None:
         """Run what takes care of a socket; `shut` waits for it."""
-        self._tasks.start_soon(_wait_for, job)
+        self._spawn(job, self._duties, float("inf"))
 
     def begin(self, job: Coroutine[Any, Any, None], timeout: float) -> anyio.CancelScope:
         """Run something beside, for `timeout` seconds at most; `shut` cancels it."""
-        scope = anyio.CancelScope(deadline=self.now() + timeout)
-        self._jobs.add(scope)
-        self.attend(self._run(scope, job))
-        return scope
+        return self._spawn(job, self._jobs, self.now() + timeout)
 
     def start(self, job: Coroutine[Any, Any, None]) -> None:
         """Run something beside; `shut` cancels it."""
-        self.begin(job, float("inf"))
+        self._spawn(job, self._jobs, float("inf"))
+
+    def _spawn(
+        self, job: Coroutine[Any, Any, None], kin: set[anyio.CancelScope], deadline: float
+    ) -> anyio.CancelScope:
+        """Run a task. It goes on where the block is cancelled, until the peers are told."""
+        scope = anyio.CancelScope(shield=True, deadline=deadline)
+        kin.add(scope)
+        self._tasks.start_soon(_run, job, scope, kin)
+        return scope
 
     async def call(
         self, function: Callable[[Question], Awaitable[Answer] | Answer], question: Question
@@ -174,13 +187,6 @@ class Driver(SocketDriver[M]):
             # Not this task was cancelled, but what it waited for: an answer like another.
             raise AskFailed("was cancelled") from None
 
-    async def _run(self, scope: anyio.CancelScope, job: Coroutine[Any, Any, None]) -> None:
-        try:
-            with scope:
-                await job
-        finally:
-            self._jobs.remove(scope)
-
     # the end
 
     async def shut(self, timeout: float) -> None:  # noqa: ASYNC109  # then it drops what is left
@@ -188,15 +194,15 @@ class Driver(SocketDriver[M]):
 
         Cancelled, or called in a scope that is, it waits no longer than a goodbye takes.
         """
-        for job in list(self._jobs):
-            job.cancel()
+        _cancel(self._jobs)
         try:
             with anyio.move_on_after(timeout):
                 await self._all_gone()
         except anyio.get_cancelled_exc_class():
             with anyio.move_on_after(goodbye(0.0), shield=True):
                 await self._all_gone()
-            raise
+            if not anyio.get_current_task().has_pending_cancellation():
+                raise  # asyncio's own way to cancel says it once; a scope says it again
         finally:
             self.drop_all()
 
@@ -211,5 +217,16 @@ class Driver(SocketDriver[M]):
             await self._gone.wait()
 
 
-async def _wait_for(job: Coroutine[Any, Any, None]) -> None:
-    await job
+async def _run(
+    job: Coroutine[Any, Any, None], scope: anyio.CancelScope, kin: set[anyio.CancelScope]
+) -> None:
+    try:
+        with scope:
+            await job
+    finally:
+        kin.remove(scope)
+
+
+def _cancel(scopes: set[anyio.CancelScope]) -> None:
+    for scope in list(scopes):
+        scope.cancel()
