@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import inspect
 import socket
+import ssl
 import sys
 from dataclasses import replace
 from typing import Any
@@ -26,7 +27,9 @@ from gapless.core.closing import Code
 
 from .anyio_support import (
     BACKENDS,
+    LIMIT,
     QUICK,
+    client_tls,
     driver,
     free_port,
     is_idle,
@@ -152,6 +155,17 @@ def test_every_address_of_a_host_is_tried_and_listened_on(backend: str) -> None:
 
 
 @BACKENDS
+def test_an_empty_host_is_every_address_of_this_machine(backend: str) -> None:
+    async def main() -> None:
+        async with serve("") as server:
+            for host in ("127.0.0.1", "127.0.0.2"):
+                async with connect(f"ws://{host}:{server.port}/") as session:
+                    assert session.is_connected
+
+    run(backend, main)
+
+
+@BACKENDS
 def test_a_port_in_use_is_an_os_error_and_leaves_nothing_open(backend: str) -> None:
     async def main() -> None:
         async with serve() as server:
@@ -264,20 +278,26 @@ def test_a_fault_in_one_of_its_tasks_ends_the_block_and_comes_out(backend: str, 
 
 
 @BACKENDS
-def test_connecting_can_be_cancelled_at_any_turn_and_leaves_nothing(backend: str) -> None:
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_connecting_can_be_cancelled_at_any_turn_and_leaves_nothing(
+    backend: str, secure: bool
+) -> None:
     """Held by `run` too: no task and no socket are left."""
 
     async def main() -> None:
-        left = 0
-        async with serve() as server:
-            for count in range(60):
+        before = 0
+        entered: list[str] = []
+        tls = (server_tls(), client_tls()) if secure else (None, None)
+        async with serve(ssl=tls[0]) as server:
+            for count in range(30):
+                entered.clear()
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(_enter_and_leave, server.url)
+                    tasks.start_soon(_enter_and_leave, server.url, entered, tls[1])
                     await turns(count)
                     tasks.cancel_scope.cancel()
-                left += tasks.cancel_scope.cancelled_caught
+                before += not entered
                 await until(lambda: is_idle(server))
-        assert left > 10, "it was cancelled on the way"
+        assert 4 < before < 30, "before it was connected, and after"
 
     run(backend, main)
 
@@ -308,6 +328,25 @@ def test_a_cancelled_block_says_goodbye_all_the_same(backend: str) -> None:
             await until(lambda: server.sessions == [])
 
     run(backend, main)
+
+
+def test_asyncios_own_way_to_cancel_passes_through_too() -> None:
+    """Said once, and not again: who swallows it has it lost."""
+
+    async def main() -> None:
+        async with serve() as server:
+            for count in range(30):
+                entering = asyncio.create_task(_enter_and_leave(server.url))
+                await turns(count)
+                entering.cancel()
+                await asyncio.wait([entering])
+                assert entering.cancelled() or count > 5
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01), connect(server.url):
+                    await asyncio.sleep(LIMIT)
+            await until(lambda: is_idle(server))
+
+    run("asyncio", main)
 
 
 @BACKENDS
@@ -392,8 +431,6 @@ def test_a_peer_that_reads_nothing_is_dropped_when_the_server_is_left(backend: s
         ours, theirs = socket.socketpair()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        async with serve(None, config=Config.production("hub")) as server:
-            pass
         async with serve(None) as server:
             await server.accept(ours)
             (link,) = driver(server).sockets
@@ -405,6 +442,10 @@ def test_a_peer_that_reads_nothing_is_dropped_when_the_server_is_left(backend: s
             assert anyio.current_time() - started < 2
             assert is_idle(server)
         theirs.close()
+        late, peer = socket.socketpair()
+        await server.accept(late)
+        assert late.fileno() < 0, "a server that is left closes what it is given"
+        peer.close()
 
     run(backend, main)
 
@@ -414,16 +455,19 @@ def test_many_sessions_at_once_open_and_close(backend: str) -> None:
     async def main() -> None:
         async with serve() as server:
             async with anyio.create_task_group() as tasks:
-                for _ in range(30):
+                for _ in range(20):
                     tasks.start_soon(_enter_and_leave, server.url)
             await until(lambda: server.sessions == [] and is_idle(server))
 
     run(backend, main)
 
 
-async def _enter_and_leave(url: str) -> None:
-    async with connect(url):
-        pass
+async def _enter_and_leave(
+    url: str, entered: list[str] | None = None, tls: ssl.SSLContext | None = None
+) -> None:
+    async with connect(url, ssl=tls) as session:
+        if entered is not None:
+            entered.append(session.id)
 
 
 async def _serve_and_leave() -> None:

@@ -357,11 +357,7 @@ class Listener:
         places = await self._driver.look_up(host or None, port)
         try:
             for family, where in dict.fromkeys(places):
-                place = (where[0], self.port or port, *where[2:])
-                listening = socket.create_server(place, family=family, backlog=BACKLOG)
-                self._sockets.append(listening)
-                listening.setblocking(False)
-                self.port = listening.getsockname()[1]
+                self._listen(family, (where[0], self.port or port, *where[2:]), needed=bool(host))
         except BaseException:
             self.close()
             raise
@@ -374,6 +370,18 @@ class Listener:
             if listening.fileno() >= 0:
                 self._driver.let_go(listening)
                 listening.close()
+
+    def _listen(self, family: int, where: tuple[Any, ...], *, needed: bool) -> None:
+        try:
+            listening = socket.create_server(where, family=family, backlog=BACKLOG)
+        except OSError as error:
+            # All of this machine's addresses are those it has: many a container has no IPv6.
+            if needed or error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                raise
+            return
+        self._sockets.append(listening)
+        listening.setblocking(False)
+        self.port = listening.getsockname()[1]
 
     async def _accept(
         self, listening: socket.socket, tls: ssl.SSLContext | None, patience: float

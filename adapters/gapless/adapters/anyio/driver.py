@@ -108,8 +108,12 @@ class Driver(SocketDriver[M]):
     async def look_up(self, host: str | None, port: int) -> Sequence[Place]:
         """Find the addresses of a host; None: all of this machine's, to listen on."""
         kind, flags = socket.SOCK_STREAM, socket.AI_PASSIVE
-        found = await anyio.getaddrinfo(host, port, type=kind, flags=flags)
-        return [(family, where) for family, *_, where in found]
+        with suppress(socket.gaierror):  # an address need not be looked up, which takes a thread
+            numeric = flags | socket.AI_NUMERICHOST
+            return [(f, at) for f, *_, at in socket.getaddrinfo(host, port, 0, kind, 0, numeric)]
+        return [
+            (f, at) for f, *_, at in await anyio.getaddrinfo(host, port, type=kind, flags=flags)
+        ]
 
     async def pause(self, seconds: float) -> None:
         """Wait."""
