@@ -1,0 +1,475 @@
+"""Connecting and leaving on anyio: trio and asyncio, words that help, nothing left behind."""
+
+import asyncio
+import importlib
+import inspect
+import socket
+import ssl
+import sys
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import pytest
+import trio
+
+import gapless.adapters.anyio as on_anyio
+import gapless.adapters.asyncio as on_asyncio
+from gapless.adapters.anyio import (
+    Config,
+    ConnectError,
+    Session,
+    SessionClosed,
+    connect,
+    serve,
+)
+from gapless.core.closing import Code
+
+from .anyio_support import (
+    BACKENDS,
+    LIMIT,
+    QUICK,
+    client_tls,
+    driver,
+    free_port,
+    is_idle,
+    publish_numbers,
+    run,
+    server_tls,
+    take,
+    turns,
+    until,
+    wire,
+)
+from .support import Hosts
+
+
+class TwoAddresses(trio.abc.HostnameResolver):
+    """Every name is 127.0.0.2 and 127.0.0.1."""
+
+    async def getaddrinfo(
+        self, host: bytes | None, port: bytes | str | int | None, *_: int, **__: int
+    ) -> list[Any]:
+        kind = socket.SOCK_STREAM
+        return [(socket.AF_INET, kind, 6, "", (f"127.0.0.{n}", port)) for n in (2, 1)]
+
+    async def getnameinfo(self, sockaddr: Any, flags: int) -> tuple[str, str]:
+        raise NotImplementedError
+
+
+async def refusal_of(url: str, **arguments: Any) -> ConnectError:
+    """The error that connecting ends with."""
+    with pytest.raises(ConnectError) as raised:
+        async with connect(url, **arguments):
+            raise AssertionError("connected")
+    return raised.value
+
+
+async def words_on_asyncio(url: str) -> str:
+    """What the asyncio adapter says."""
+    with pytest.raises(ConnectError) as raised:
+        async with on_asyncio.connect(url):
+            raise AssertionError("connected")
+    return str(raised.value)
+
+
+@BACKENDS
+def test_both_ends_read_and_publish_over_sockets(backend: str) -> None:
+    async def main() -> None:
+        async with serve() as server, connect(server.url) as session:
+            assert server.sessions == [session.id]
+            async with (
+                session.subscribe("campaign/42") as messages,
+                server.subscribe("commands") as commands,
+            ):
+                await publish_numbers(server, "campaign/42", 1, 500)
+                assert await take(messages, 500) == list(range(1, 501))
+                async with session.publisher("commands") as out:
+                    for number in range(300):
+                        await out.send(b"%d" % number)
+                assert out.tally.accepted == 300
+                assert [int((await anext(commands)).payload) for _ in range(300)] == [*range(300)]
+                assert (await session.publish("commands", b"x" * 900_000)).seq == 301
+        assert is_idle(server)
+
+    run(backend, main)
+
+
+def test_it_exports_the_names_of_asyncio_with_their_signatures() -> None:
+    assert on_anyio.__all__ == on_asyncio.__all__
+    for name in on_anyio.__all__:
+        ours, theirs = getattr(on_anyio, name), getattr(on_asyncio, name)
+        if name in ("connect", "serve"):
+            assert inspect.signature(ours) == inspect.signature(theirs)
+            assert inspect.getdoc(ours) == inspect.getdoc(theirs)
+        else:
+            assert ours is theirs
+
+
+def test_without_anyio_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "gapless.adapters.anyio")
+    monkeypatch.setitem(sys.modules, "anyio", None)
+    with pytest.raises(ImportError) as raised:
+        importlib.import_module("gapless.adapters.anyio")
+    assert str(raised.value) == ("gapless on anyio needs anyio: pip install 'gapless[anyio]'")
+
+
+@BACKENDS
+@pytest.mark.parametrize("what", ["refused", "unknown host", "no TLS there", "not trusted"])
+def test_a_failed_connect_says_the_same_as_on_asyncio(backend: str, what: str) -> None:
+    async def main() -> None:
+        async with serve(ssl=server_tls() if what == "not trusted" else None) as server:
+            url = {
+                "refused": f"ws://127.0.0.1:{free_port()}/",
+                "unknown host": "ws://nowhere.invalid:1/",
+                "no TLS there": f"wss://127.0.0.1:{server.port}/",
+                "not trusted": server.url,
+            }[what]
+            ours = str(await refusal_of(url))
+            if backend == "asyncio":
+                theirs = await words_on_asyncio(url)
+            else:
+                theirs = await anyio.to_thread.run_sync(asyncio.run, words_on_asyncio(url))
+            assert ours == theirs
+
+    run(backend, main)
+
+
+@BACKENDS
+def test_every_address_of_a_host_is_tried_and_listened_on(backend: str) -> None:
+    async def main() -> None:
+        if backend == "trio":
+            trio.socket.set_custom_hostname_resolver(TwoAddresses())
+        async with serve() as server, connect(f"ws://two.example:{server.port}/") as session:
+            assert session.is_connected
+        assert f"nothing listens on two.example:{server.port}; check" in str(
+            await refusal_of(f"ws://two.example:{server.port}/")
+        )
+        async with serve("two.example") as server:
+            for n in (1, 2):
+                async with connect(f"ws://127.0.0.{n}:{server.port}/") as session:
+                    assert session.is_connected
+
+    hosts = {"two.example": ["127.0.0.2", "127.0.0.1"]}
+    run(backend, main, **({} if backend == "trio" else {"loop_factory": lambda: Hosts(hosts)}))
+
+
+@BACKENDS
+def test_an_empty_host_is_every_address_of_this_machine(backend: str) -> None:
+    async def main() -> None:
+        async with serve("") as server:
+            for host in ("127.0.0.1", "127.0.0.2"):
+                async with connect(f"ws://{host}:{server.port}/") as session:
+                    assert session.is_connected
+
+    run(backend, main)
+
+
+@BACKENDS
+def test_a_port_in_use_is_an_os_error_and_leaves_nothing_open(backend: str) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            with pytest.raises(OSError, match="in use"):
+                async with serve(port=server.port):
+                    raise AssertionError("served")
+
+    run(backend, main)
+
+
+@BACKENDS
+def test_with_wait_it_tries_until_the_server_is_there(backend: str) -> None:
+    async def main() -> None:
+        port = free_port()
+        ids: list[str] = []
+
+        async def enter() -> None:
+            async with connect(f"ws://127.0.0.1:{port}/", config=QUICK, wait=9) as session:
+                ids.append(session.id)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(enter)
+            await turns(20)
+            async with serve(port=port):
+                await until(lambda: bool(ids))
+
+    run(backend, main)
+
+
+@BACKENDS
+def test_a_server_that_never_answers_is_given_up_after_the_connect_timeout(backend: str) -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"ws://127.0.0.1:{silent.getsockname()[1]}/"
+            error = await refusal_of(url, config=Config(connect_timeout=0.05))
+            assert error.ending.code == Code.TIMEOUT
+            with pytest.raises(TimeoutError), anyio.fail_after(0.05):
+                async with connect(url):
+                    raise AssertionError("connected")
+
+    run(backend, main)
+
+
+@BACKENDS
+@pytest.mark.parametrize(
+    "error",
+    [
+        ZeroDivisionError(),
+        ExceptionGroup("mine", [ValueError()]),
+        KeyboardInterrupt(),
+        SystemExit(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_the_block_raises_comes_out_as_it_is(backend: str, error: BaseException) -> None:
+    async def main() -> None:
+        async with serve() as outer:
+            with pytest.raises(type(error)) as raised:
+                async with serve() as server, connect(server.url):
+                    raise error
+            assert raised.value is error
+            with pytest.raises(type(error)) as raised:
+                async with connect(outer.url):
+                    raise error
+            assert raised.value is error
+            await until(lambda: outer.sessions == [] and is_idle(outer))
+
+    run(backend, main)
+
+
+@BACKENDS
+def test_an_exception_on_the_way_out_of_a_cancelled_block_comes_out_as_it_is(backend: str) -> None:
+    async def use(url: str) -> None:
+        with anyio.CancelScope() as scope:
+            async with connect(url):
+                scope.cancel()
+                try:
+                    await anyio.sleep_forever()
+                finally:
+                    raise ZeroDivisionError
+
+    async def main() -> None:
+        async with serve() as server:
+            with pytest.raises(ZeroDivisionError):
+                await use(server.url)
+
+    run(backend, main)
+
+
+@BACKENDS
+@pytest.mark.parametrize("end", ["client", "server"])
+def test_a_fault_in_one_of_its_tasks_ends_the_block_and_comes_out(backend: str, end: str) -> None:
+    """No hang, and no silence: what `on_change` does is not the application's."""
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        with pytest.raises(BaseException) as raised:  # noqa: PT011, PT012  # leaving fails, too
+            async with serve() as server, connect(server.url) as session:
+                (session if end == "client" else server).driver.on_change = fail
+                (session if end == "client" else server).driver.wake()
+                await anyio.sleep_forever()
+        error: BaseException = raised.value
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        assert isinstance(error, ZeroDivisionError)
+
+    run(backend, main)
+
+
+@BACKENDS
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_connecting_can_be_cancelled_at_any_turn_and_leaves_nothing(
+    backend: str, secure: bool
+) -> None:
+    """Held by `run` too: no task and no socket are left."""
+
+    async def main() -> None:
+        before = 0
+        entered: list[str] = []
+        tls = (server_tls(), client_tls()) if secure else (None, None)
+        async with serve(ssl=tls[0]) as server:
+            for count in range(30):
+                entered.clear()
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(_enter_and_leave, server.url, entered, tls[1])
+                    await turns(count)
+                    tasks.cancel_scope.cancel()
+                before += not entered
+                await until(lambda: is_idle(server))
+        assert 4 < before < 30, "before it was connected, and after"
+
+    run(backend, main)
+
+
+@BACKENDS
+def test_serving_can_be_cancelled_at_any_turn(backend: str) -> None:
+    async def main() -> None:
+        for count in range(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_serve_and_leave)
+                await turns(count)
+                tasks.cancel_scope.cancel()
+
+    run(backend, main)
+
+
+@BACKENDS
+def test_a_cancelled_block_says_goodbye_all_the_same(backend: str) -> None:
+    """The server need not keep the session for its lease."""
+
+    async def main() -> None:
+        async with serve() as server:
+            with anyio.CancelScope() as scope:
+                async with connect(server.url):
+                    scope.cancel()
+                    await anyio.sleep_forever()
+            assert scope.cancelled_caught
+            await until(lambda: server.sessions == [])
+
+    run(backend, main)
+
+
+def test_asyncios_own_way_to_cancel_passes_through_too() -> None:
+    """Said once, and not again: who swallows it has it lost."""
+
+    async def main() -> None:
+        async with serve() as server:
+            for count in range(30):
+                entering = asyncio.create_task(_enter_and_leave(server.url))
+                await turns(count)
+                entering.cancel()
+                await asyncio.wait([entering])
+                assert entering.cancelled() or count > 5
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01), connect(server.url):
+                    await asyncio.sleep(LIMIT)
+            await until(lambda: is_idle(server))
+
+    run("asyncio", main)
+
+
+@BACKENDS
+def test_leaving_can_be_cancelled_and_drops_the_rest(backend: str) -> None:
+    """P6."""
+
+    async def main() -> None:
+        sessions: list[Session] = []
+        async with serve() as server, wire(server.port) as link:
+
+            async def use() -> None:
+                async with connect(f"ws://127.0.0.1:{link.port}/", config=QUICK) as session:
+                    sessions.append(session)
+                    link.is_blocked = True
+                    async with anyio.create_task_group() as publishing:
+                        publishing.start_soon(session.publish, "commands", b"1")
+                        await until(lambda: session.stats().published == 1)
+                        publishing.cancel_scope.cancel()
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(use)
+                await until(lambda: bool(sessions) and sessions[0].core.state.value == "leaving")
+                started = anyio.current_time()
+                tasks.cancel_scope.cancel()
+            assert anyio.current_time() - started < 1
+            assert len(sessions[0].unsettled()) == 1
+            assert sessions[0].core.state.value == "closed"
+
+    run(backend, main)
+
+
+@BACKENDS
+def test_i20_closing_is_harmless_in_every_state_and_as_often_as_one_likes(backend: str) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            async with connect(server.url, config=QUICK) as session:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(session.close)
+                    tasks.start_soon(session.close)
+                await session.close()
+            await session.close()
+            with pytest.raises(SessionClosed, match="closed by the client"):
+                await session.publish("commands", b"1")
+            session.network_back()
+            async with connect(server.url, config=QUICK) as session:
+                with anyio.CancelScope() as scope:
+                    scope.cancel()
+                    await session.close()
+            assert is_idle(session)
+
+    run(backend, main)
+
+
+@BACKENDS
+def test_leaving_serve_gives_every_reader_what_it_lacks_and_ends_in_time(backend: str) -> None:
+    """A reader that takes nothing, and one that never said a word, hold nobody up."""
+
+    async def main() -> None:
+        with socket.socket() as mute:
+            async with serve(config=replace(Config.production("hub"), close_timeout=0.2)) as server:
+                mute.connect(("127.0.0.1", server.port))
+                async with (
+                    connect(server.url) as session,
+                    connect(server.url) as idle,
+                    session.subscribe("campaign/42", since="earliest") as messages,
+                    idle.subscribe("campaign/42", since="earliest"),
+                ):
+                    await publish_numbers(server, "campaign/42", 1, 100)
+                    async with anyio.create_task_group() as tasks:
+                        tasks.start_soon(server.close)
+                        assert await take(messages, 100) == list(range(1, 101))
+            assert is_idle(server)
+
+    run(backend, main)
+
+
+@BACKENDS
+def test_a_peer_that_reads_nothing_is_dropped_when_the_server_is_left(backend: str) -> None:
+    """More is waiting for its socket than that takes: nothing waits for it for ever."""
+
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        async with serve(None) as server:
+            await server.accept(ours)
+            (link,) = driver(server).sockets
+            link.write(b"x" * 1_000_000)
+            await turns(5)
+            assert not link.can_write
+            started = anyio.current_time()
+            await server.close(timeout=0.0)
+            assert anyio.current_time() - started < 2
+            assert is_idle(server)
+        theirs.close()
+        late, peer = socket.socketpair()
+        await server.accept(late)
+        assert late.fileno() < 0, "a server that is left closes what it is given"
+        peer.close()
+
+    run(backend, main)
+
+
+@BACKENDS
+def test_many_sessions_at_once_open_and_close(backend: str) -> None:
+    async def main() -> None:
+        async with serve() as server:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(20):
+                    tasks.start_soon(_enter_and_leave, server.url)
+            await until(lambda: server.sessions == [] and is_idle(server))
+
+    run(backend, main)
+
+
+async def _enter_and_leave(
+    url: str, entered: list[str] | None = None, tls: ssl.SSLContext | None = None
+) -> None:
+    async with connect(url, ssl=tls) as session:
+        if entered is not None:
+            entered.append(session.id)
+
+
+async def _serve_and_leave() -> None:
+    async with serve("localhost"):
+        pass
