@@ -64,6 +64,9 @@ class Driver(Pump[M, LinkSocket]):
 
     async def accept_stream(self, stream: socket.socket, wire: Wire) -> None:
         """Take a connected socket as a link of a server's, which speaks `wire`."""
+        if self.is_shut:
+            stream.close()
+            return
         stream.setblocking(False)
         self.loop.post(lambda: self.adopt(stream, wire=wire))
         await self.rest()
@@ -75,6 +78,7 @@ class Driver(Pump[M, LinkSocket]):
     def wake(self) -> None:
         """Pump soon, once: many changes in one call go out together."""
         self.is_due = True
+        self.loop.nudge()
 
     def pump(self) -> None:
         """Carry out commands, write, tell the owner, set the timer."""

@@ -62,6 +62,25 @@ class Signal:
             yield self
 
 
+class Unlocked:
+    """Gives a lock up for a block, and holds it again behind it, whatever comes in between."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        """Give it up."""
+        self._lock.release()
+
+    def __exit__(self, *_: object) -> None:
+        """Take it again; a `KeyboardInterrupt` waits until that is done."""
+        try:
+            self._lock.acquire()
+        except BaseException:
+            self.__exit__()
+            raise
+
+
 class Owner(Protocol):
     """Whose loop it is.
 
@@ -279,6 +298,7 @@ class Loop:
             while self._posted:
                 self._posted.popleft()()
         finally:
+            self.jobs.clear()
             for key in list(self._selector.get_map().values()):
                 if isinstance(key.fileobj, socket.socket):
                     key.fileobj.close()
@@ -287,11 +307,10 @@ class Loop:
 
     def _select(self, seconds: float) -> list[tuple[selectors.SelectorKey, int]]:
         self.is_selecting = True
-        self._lock.release()
         try:
-            return self._selector.select(seconds)
+            with Unlocked(self._lock):
+                return self._selector.select(seconds)
         finally:
-            self._lock.acquire()
             self.is_selecting = False
 
 

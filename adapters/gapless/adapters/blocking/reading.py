@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 from gapless.adapters.reading import OnLost, Reading
 from gapless.core.events import ChannelEvent, Lost, Message, Reset
@@ -47,7 +47,7 @@ def tell(marker: Lost | Reset) -> None:
     raise Told(marker)
 
 
-class _EachTelling(Each[Item], Generic[Item]):
+class _EachTelling(Each[Item]):
     """Iterates, and calls the application's function for a loss."""
 
     def __init__(

@@ -16,7 +16,7 @@ Invariants:
 
 import threading
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from typing import Any, TypeVar, cast
 
 from gapless.adapters.errors import NotDriven, SessionClosed
@@ -24,12 +24,29 @@ from gapless.core.closing import Code, Ending
 from gapless.core.config import check_seconds
 
 from .driver import Driver
-from .loop import Loop, Signal
+from .loop import Loop, Signal, Unlocked
 
 FRESH = 0.01
 """Seconds after which a call first looks at what has come, if nobody drove since."""
 
 Result = TypeVar("Result")
+
+
+class Bell:
+    """What wakes one thread. Rung under the runner's lock."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def ring(self) -> None:
+        """Wake it. Harmless if repeated."""
+        if self._lock.locked():
+            self._lock.release()
+
+    def wait(self, seconds: float | None) -> None:
+        """Sleep until it rings, or so many seconds."""
+        self._lock.acquire(timeout=-1 if seconds is None else seconds)
 
 
 class Runner:
@@ -38,6 +55,7 @@ class Runner:
     Attributes:
         lock: held by the thread that runs.
         loop: what is driven.
+        followers: the threads that wait for the one that drives.
     """
 
     driver: Driver[Any]
@@ -46,7 +64,7 @@ class Runner:
         self.lock = threading.Lock()
         self.loop = Loop(self.lock)
         self._heartbeat = 0.0
-        self._followers: dict[threading.Condition, None] = {}
+        self.followers: dict[Bell, None] = {}
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._has_told = False
@@ -109,11 +127,10 @@ class Runner:
         self._heartbeat = heartbeat
         try:
             if background:
+                thread = threading.Thread(target=self._drive, name="gapless-driver", daemon=True)
                 with self.lock:
-                    self._thread = threading.Thread(
-                        target=self._drive, name="gapless-driver", daemon=True
-                    )
-                    self._thread.start()
+                    thread.start()
+                    self._thread = thread
             yield
         finally:
             self.end()
@@ -184,10 +201,7 @@ class Runner:
 
     def _leave(self) -> None:
         """Have what the call left behind seen to."""
-        if self._is_driven():
-            if self.driver.is_due:
-                self.loop.nudge()
-        elif not self.loop.is_closed and self._failure is None:
+        if not (self._is_driven() or self.loop.is_closed or self._failure is not None):
             self._guard(self.loop.settle)
         self._hand_over()
 
@@ -212,25 +226,26 @@ class Runner:
 
     def _follow(self, signal: Signal | None, until: float | None = None) -> None:
         """Sleep until a signal is set, or nobody drives any more, or the time is up."""
-        bell = threading.Condition(self.lock)
-        self._followers[bell] = None
+        bell = Bell()
+        self.followers[bell] = None
         if signal is not None:
-            signal.on_set = bell.notify
+            signal.on_set = bell.ring
         try:
-            bell.wait(None if until is None else max(0.0, until - self.loop.now()))
+            with Unlocked(self.lock):
+                bell.wait(None if until is None else max(0.0, until - self.loop.now()))
         finally:
-            del self._followers[bell]
+            del self.followers[bell]
             if signal is not None:
                 signal.on_set = None
 
     def _hand_over(self) -> None:
         """Wake a follower if nobody drives."""
-        if self._followers and not self._is_driven():
-            next(iter(self._followers)).notify()
+        if self.followers and not self._is_driven():
+            next(iter(self.followers)).ring()
 
     def _wake_all(self) -> None:
-        for bell in self._followers:
-            bell.notify()
+        for bell in self.followers:
+            bell.ring()
 
     # driving
 
@@ -262,7 +277,10 @@ class Runner:
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
+        """End everything here and now: nobody can say what state it is in."""
         self._failure = error
+        with suppress(Exception):
+            self.loop.close()
         self._wake_all()
 
     def _check(self) -> None:
