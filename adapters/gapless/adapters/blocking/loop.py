@@ -267,9 +267,16 @@ class Loop:
         if self.owner.is_due:
             self.owner.pump()
 
-    def turn(self, until: float | None) -> None:
-        """Drive: wait for something to happen until that time at most, and see to it."""
+    def turn(self, until: float | None, signal: Signal | None = None) -> None:
+        """Drive: wait for something to happen until that time at most, and see to it.
+
+        Args:
+            until: seconds of `now`.
+            signal: what the caller waits for.
+        """
         self.settle()
+        if signal is not None and signal.is_set:
+            return
         times = [self.now() + (0.0 if self._posted else _LONGEST), until, self.owner.deadline]
         times += [when for when, *_ in self._alarms[:1]]
         self._until = min(when for when in times if when is not None)

@@ -219,7 +219,7 @@ class Runner:
                 if self._is_driven():
                     self._follow(signal, until)
                 else:
-                    self._turn(until)
+                    self._turn(until, signal)
             return True
         finally:
             self._hand_over()
@@ -260,9 +260,9 @@ class Runner:
             finally:
                 self._wake_all()
 
-    def _turn(self, until: float | None) -> None:
+    def _turn(self, until: float | None, signal: Signal | None = None) -> None:
         self._has_told = False
-        self._guard(lambda: self.loop.turn(until))
+        self._guard(lambda: self.loop.turn(until, signal))
 
     def _refresh(self, age: float) -> None:
         """Look at what has come, unless somebody did so just now."""
