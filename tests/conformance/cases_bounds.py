@@ -11,7 +11,7 @@ from gapless.core.events import CaughtUp, Lost, Message, Reset
 from gapless.core.position import Position
 
 from .registry import case
-from .world import HUB, QUICK, Job, World, publish_numbers, take
+from .world import BRISK, HUB, QUICK, Job, World, publish_numbers, take
 
 FORGETFUL = replace(HUB, history_messages=4, patience=0.0)
 """A hub that keeps four messages a channel, whoever reads."""
@@ -148,16 +148,17 @@ async def case_what_is_older_than_its_age_is_told(world: World) -> None:
 async def case_a_channel_that_began_anew_is_a_reset_and_reading_goes_on(world: World) -> None:
     """P2, I15: epoch and number move as a pair."""
     async with world.middle(None) as middle:
-        async with world.serve(replace(HUB, close_timeout=0.0)) as first:
-            middle.target = first
-            session_block = world.connect(middle)
-            session = await session_block.__aenter__()
-            messages = session.subscribe("campaign/42", "earliest")
-            await messages.__aenter__()
-            await publish_numbers(first, "campaign/42", [1, 2])
+        first = await world.hold(world.serve(BRISK))
+        middle.target = first.value
+        async with (
+            world.serve() as second,
+            world.connect(middle) as session,
+            session.subscribe("campaign/42", "earliest") as messages,
+        ):
+            await publish_numbers(first.value, "campaign/42", [1, 2])
             assert await take(messages, 2) == [1, 2]
             middle.target = None
-        async with world.serve() as second:
+            await first.leave()
             fresh = await second.publish("campaign/42", b"7")
             middle.target = second
             with pytest.raises(StreamReset) as raised:
@@ -165,7 +166,6 @@ async def case_a_channel_that_began_anew_is_a_reset_and_reading_goes_on(world: W
             assert raised.value.position == Position(fresh.epoch, 0)
             message = await anext(messages)
             assert (message.payload, message.position) == (b"7", fresh)
-            await session_block.__aexit__(None, None, None)
 
 
 @case("reset")
@@ -329,20 +329,22 @@ async def case_a_full_outbox_gives_room_to_those_who_wait_in_their_order(world: 
 async def case_a_reader_and_a_publisher_go_on_with_the_next_server(world: World) -> None:
     """P4: without a word from the old one's memory."""
     async with world.middle(None) as middle:
-        async with world.serve(replace(HUB, close_timeout=0.0)) as first:
-            middle.target = first
-            block = world.connect(middle)
-            session = await block.__aenter__()
+        first = await world.hold(world.serve(BRISK))
+        middle.target = first.value
+        async with (
+            world.serve() as second,
+            second.subscribe("commands") as commands,
+            world.connect(middle) as session,
+        ):
             assert (await session.publish("commands", b"1")).seq == 1
             middle.target = None
-        await world.until(lambda: not session.is_connected)
-        async with world.serve() as second, second.subscribe("commands") as commands:
+            await first.leave()
+            await world.until(lambda: not session.is_connected)
             middle.target = second
             assert (await session.publish("commands", b"2")).seq == 1
             assert await take(commands, 1) == [2]
             assert second.sessions == [session.id]
             assert session.stats().resumes == 0
-            await block.__aexit__(None, None, None)
 
 
 @case("server restart")
@@ -351,21 +353,23 @@ async def case_what_a_new_server_cannot_know_of_is_unknown_and_never_sent_again(
 ) -> None:
     """P6."""
     async with world.middle(None) as middle:
-        async with world.serve(replace(HUB, close_timeout=0.0)) as first:
-            middle.target = first
-            block = world.connect(middle)
-            session = await block.__aenter__()
-            async with first.subscribe("commands") as commands:
+        first = await world.hold(world.serve(BRISK))
+        middle.target = first.value
+        async with (
+            world.serve() as second,
+            second.subscribe("commands") as anew,
+            world.connect(middle) as session,
+        ):
+            async with first.value.subscribe("commands") as commands:
                 await session.publish("commands", b"1")
                 middle.block("to client")
                 publishing = world.start(session.publish, "commands", b"2")
                 assert await take(commands, 2) == [1, 2]
             middle.take_down()
-        middle.restore()
-        async with world.serve() as second, second.subscribe("commands") as commands:
+            await first.leave()
             middle.target = second
+            middle.restore()
             with pytest.raises(PublishUnknown):
                 await publishing.result()
             assert (await session.publish("commands", b"3")).seq == 1
-            assert await take(commands, 1) == [3]
-            await block.__aexit__(None, None, None)
+            assert await take(anew, 1) == [3]

@@ -11,42 +11,38 @@ from gapless.core.events import Closed, LinkDown
 from gapless.testing import Recorder, replay
 
 from .registry import case
-from .world import HUB, QUICK, World, enter, publish_numbers, take
+from .world import BRISK, QUICK, World, enter, publish_numbers, take
 
 
 @case("drain", main=True)
 async def case_leaving_serve_sends_every_reader_what_it_lacks(world: World) -> None:
     """P2: before the last word."""
-    async with world.serve() as server:
-        block = world.connect(server)
-        session = await block.__aenter__()
-        messages = session.subscribe("campaign/42")
-        await messages.__aenter__()
+    held = await world.hold(world.serve())
+    server = held.value
+    async with world.connect(server) as session, session.subscribe("campaign/42") as messages:
         await publish_numbers(server, "campaign/42", range(1, 301))
-    assert await take(messages, 300) == list(range(1, 301))
-    await session.close(timeout=0)
-    await block.__aexit__(None, None, None)
+        await held.leave()
+        assert await take(messages, 300) == list(range(1, 301))
+        await session.close(timeout=0)
 
 
 @case("drain")
 async def case_a_session_is_told_that_its_server_goes_and_finds_the_next(world: World) -> None:
     """Rule 9, P4."""
     async with world.middle(None) as middle:
-        async with world.serve() as first:
-            middle.target = first
-            block = world.connect(middle)
-            session = await block.__aenter__()
+        first = await world.hold(world.serve())
+        middle.target = first.value
+        async with world.serve() as second, world.connect(middle) as session:
             events = session.events()
             await anext(events)
-        told = [await anext(events)]
-        while not isinstance(told[-1], LinkDown):
-            told.append(await anext(events))
-        assert told[-1].ending.code in (Code.GOING_AWAY, Code.LOST)
-        async with world.serve() as second:
+            await first.leave()
+            told = [await anext(events)]
+            while not isinstance(told[-1], LinkDown):
+                told.append(await anext(events))
+            assert told[-1].ending.code in (Code.GOING_AWAY, Code.LOST)
             middle.target = second
             await world.until(lambda: session.is_connected)
             assert (await session.publish("commands", b"1")).seq == 1
-            await block.__aexit__(None, None, None)
 
 
 @case("drain")
@@ -189,14 +185,15 @@ async def case_an_exception_in_the_block_passes_on_at_once(world: World) -> None
 async def case_a_verdict_ends_a_session_and_everybody_is_told(world: World) -> None:
     """I18, I20: no reconnect after a verdict; nobody waits for ever."""
     async with world.middle(None) as middle:
-        async with world.serve(replace(HUB, close_timeout=0.0)) as first:
-            middle.target = first
-            block = world.connect(middle)
-            session = await block.__aenter__()
-            messages = session.subscribe("campaign/42")
-            await messages.__aenter__()
+        first = await world.hold(world.serve(BRISK))
+        middle.target = first.value
+        async with (
+            world.serve(token="another") as second,
+            world.connect(middle) as session,
+            session.subscribe("campaign/42") as messages,
+        ):
             middle.target = None
-        async with world.serve(token="another") as second:
+            await first.leave()
             middle.target = second
             with pytest.raises(SessionClosed) as raised:
                 await anext(messages)
@@ -204,7 +201,6 @@ async def case_a_verdict_ends_a_session_and_everybody_is_told(world: World) -> N
             assert raised.value.ending.code == Code.UNAUTHORIZED
             with pytest.raises(SessionClosed):
                 await enter(session.subscribe("campaign/43"))
-        await block.__aexit__(None, None, None)
 
 
 @case("close in every state")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from . import cases_bounds, cases_endings, cases_links, cases_talking
+from .on_anyio import OnAnyio, OnTrio
 from .on_asyncio import OnAsyncio
 from .on_uvloop import OnUvloop
 from .registry import CASES
@@ -12,7 +13,7 @@ from .wires import MEMORY, WIRES, Wire
 from .world import Case
 
 GROUPS: Final = (cases_talking, cases_links, cases_bounds, cases_endings)
-RUNTIMES: Final[tuple[Runtime, ...]] = (OnAsyncio(), OnUvloop())
+RUNTIMES: Final[tuple[Runtime, ...]] = (OnAsyncio(), OnUvloop(), OnTrio(), OnAnyio())
 
 
 class Cell(NamedTuple):

@@ -170,6 +170,7 @@ class Middle:
             while True:
                 while way in self._blocked:
                     await self._open.wait()
+                _check_open(source)
                 await anyio.wait_readable(source)
                 if way in self._blocked:
                     continue
@@ -194,8 +195,15 @@ class Middle:
         for start in range(0, len(data), size):
             rest = memoryview(data)[start : start + size]
             while rest:
+                _check_open(sink)
                 await anyio.wait_writable(sink)
                 try:
                     rest = rest[sink.send(rest) :]
                 except BlockingIOError:
                     continue
+
+
+def _check_open(side: socket.socket) -> None:
+    """Don't wait for a socket that is closed: all such have one number, -1."""
+    if side.fileno() < 0:
+        raise anyio.ClosedResourceError

@@ -39,6 +39,9 @@ QUICK: Final = Config(backoff_base=0.001, backoff_cap=0.02, close_timeout=5.0)
 
 HUB: Final = replace(Config.production("hub"), close_timeout=5.0)
 
+BRISK: Final = replace(HUB, close_timeout=0.0)
+"""A hub that goes without waiting for anybody."""
+
 Result = TypeVar("Result")
 
 
@@ -77,6 +80,20 @@ class Job(Generic[Result]):
         """Raise an error that nobody has asked for."""
         if self._error is not None and not self.is_collected:
             raise self._error
+
+
+class Held(Generic[Result]):
+    """A context that is entered and left apart from others; made by `World.hold`."""
+
+    def __init__(self, value: Result, leave: anyio.Event, life: Job[None]) -> None:
+        self.value = value
+        self._leave = leave
+        self._life = life
+
+    async def leave(self) -> None:
+        """Leave it."""
+        self._leave.set()
+        await self._life.result()
 
 
 Place = Server | Middle
@@ -140,6 +157,26 @@ class World:
         self._jobs.append(job)
         self._tasks.start_soon(job.run, lambda: call(*args))
         return job
+
+    async def hold(self, context: AbstractAsyncContextManager[Result]) -> Held[Result]:
+        """Enter a context in a task of its own, for one that outlives another it began within."""
+        entered, leave = anyio.Event(), anyio.Event()
+        values: list[Result] = []
+
+        async def live() -> None:
+            try:
+                async with context as value:
+                    values.append(value)
+                    entered.set()
+                    await leave.wait()
+            finally:
+                entered.set()
+
+        life = self.start(live)
+        await entered.wait()
+        if not values:
+            await life.result()
+        return Held(values[0], leave, life)
 
     async def pause(self, turns: int = 5) -> None:
         """Let everything else go on a little."""
