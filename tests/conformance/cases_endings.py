@@ -11,7 +11,7 @@ from gapless.core.events import Closed, LinkDown
 from gapless.testing import Recorder, replay
 
 from .registry import case
-from .world import BRISK, QUICK, World, enter, publish_numbers, take
+from .world import BRISK, QUICK, World, enter, publish_batch, publish_numbers, take, take_lists
 
 
 @case("drain", main=True)
@@ -20,9 +20,9 @@ async def case_leaving_serve_sends_every_reader_what_it_lacks(world: World) -> N
     held = await world.hold(world.serve())
     server = held.value
     async with world.connect(server) as session, session.subscribe("campaign/42") as messages:
-        await publish_numbers(server, "campaign/42", range(1, 301))
+        await publish_batch(server, "campaign/42", range(1, 301))
         await held.leave()
-        assert await take(messages, 300) == list(range(1, 301))
+        assert await take_lists(messages, 300) == list(range(1, 301))
         await session.close(timeout=0)
 
 
@@ -121,10 +121,10 @@ async def case_closing_is_harmless_in_every_state_and_as_often_as_one_likes(
         middle.restore()
         async with world.connect(middle) as session:
             middle.block()
-            middle.cut()
-            await world.until(lambda: not session.is_connected)
             dialled = middle.connections
+            middle.cut()
             await world.until(lambda: middle.connections > dialled)
+            assert not session.is_connected
             await session.close(timeout=0)
         middle.restore()
         async with world.connect(middle) as session:

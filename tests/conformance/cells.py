@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from . import cases_bounds, cases_endings, cases_links, cases_talking
 from .on_anyio import OnAnyio, OnTrio
 from .on_asyncio import OnAsyncio
+from .on_blocking import OnBlocking
 from .on_uvloop import OnUvloop
 from .registry import CASES
 from .runtime import Runtime
@@ -13,7 +14,7 @@ from .wires import MEMORY, WIRES, Wire
 from .world import Case
 
 GROUPS: Final = (cases_talking, cases_links, cases_bounds, cases_endings)
-RUNTIMES: Final[tuple[Runtime, ...]] = (OnAsyncio(), OnUvloop(), OnTrio(), OnAnyio())
+RUNTIMES: Final[tuple[Runtime, ...]] = (OnAsyncio(), OnUvloop(), OnTrio(), OnAnyio(), OnBlocking())
 
 
 class Cell(NamedTuple):

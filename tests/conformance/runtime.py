@@ -71,6 +71,10 @@ class Runtime(ABC):
     async def give_up_at(self, number: int, play: Callable[[], Coroutine[Any, Any, None]]) -> bool:
         """Play something, given up at its `number`th wait; say whether there was one."""
 
+    def is_excused(self, context: dict[str, Any]) -> bool:
+        """Whether what a loop's exception handler is told is the loop's own fault, and harmless."""
+        return False
+
     def jump(self, seconds: float) -> None:
         """Have the clock, as the adapter reads it, jump ahead."""
         raise NotImplementedError
