@@ -27,8 +27,7 @@ def main() -> int:
         numbered_lines(source, 2_000_000, seed=1)
         for seed, cuts, runtime in RUNS:
             arguments = ("--cuts", str(cuts), "--seed", str(seed), "--output", str(output))
-            arguments += ("--runtime", runtime, "--json")
-            done = run("demo", str(source), *arguments, timeout=100)
+            done = run("demo", str(source), *arguments, "--runtime", runtime, "--json", timeout=100)
             found = json.loads(done.stdout.splitlines()[-1])
             name = f"{runtime}, seed {seed}"
             print(f"{name}: {found['cuts']} cuts, {found['seconds']:.1f} s, {found['faults']}")

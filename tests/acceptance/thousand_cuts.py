@@ -1,8 +1,8 @@
 """A thousand TCP resets on each runtime while messages go both ways.
 
-`python -m tests.acceptance.thousand_cuts [RUNTIME…] [--cuts N]` prints, for each runtime, what was
-taken and how long it took from each reset to the first message over the next connection, and exits
-1 if anything was lost, repeated or out of order. The relay resets both its sockets (SO_LINGER 0).
+`python -m tests.acceptance.thousand_cuts [--runtime R]… [--cuts N]` prints, for each runtime, what
+was taken and how long it took from each reset to the first message over the next connection, and
+exits 1 if anything was lost, repeated or out of order. The relay resets both its sockets (SO_LINGER 0).
 """
 
 import argparse
@@ -214,12 +214,13 @@ RUNTIMES: dict[str, Callable[[Seen, int], list[float]]] = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runtime", nargs="*", default=list(RUNTIMES), choices=list(RUNTIMES))
+    parser.add_argument("--runtime", action="append", choices=list(RUNTIMES))
     parser.add_argument("--cuts", type=int, default=1000)
     options = parser.parse_args()
+    runtimes: list[str] = options.runtime or list(RUNTIMES)
     faults: list[str] = []
     print(f"backoff base {BASE} s, cap {CAP} s")
-    for name in options.runtime:
+    for name in runtimes:
         seen, began = Seen(), time.monotonic()
         delays = sorted(RUNTIMES[name](seen, options.cuts))
         faults += [f"{name}: {fault}" for fault in seen.faults]
@@ -232,7 +233,7 @@ def main() -> int:
                 f" {seen.counts['up']:,} up in {time.monotonic() - began:.1f} s; from reset to the"
                 f" next message {median * 1000:.1f} ms median, {late * 1000:.1f} ms p99"
             )
-    return finish(f"{len(options.runtime)} runtimes, {len(faults)} faults", faults)
+    return finish(f"{len(runtimes)} runtimes, {len(faults)} faults", faults)
 
 
 if __name__ == "__main__":
