@@ -2,7 +2,8 @@
 
 `python -m tests.acceptance.thousand_cuts [--runtime R]… [--cuts N]` prints, for each runtime, what
 was taken and how long it took from each reset to the first message over the next connection, and
-exits 1 if anything was lost, repeated or out of order. The relay resets both its sockets (SO_LINGER 0).
+exits 1 if anything was lost, repeated or out of order. The relay resets both its sockets
+(SO_LINGER 0).
 """
 
 import argparse
