@@ -15,16 +15,17 @@ from pathlib import Path
 import pytest
 
 from gapless.adapters import driving, sockets
-from gapless.adapters.blocking import serve
+from gapless.adapters.blocking import Server, serve
 from gapless.adapters.dialing import parse_url
 from gapless.core.closing import Code
 from gapless.core.config import Config
 from gapless.core.events import CaughtUp, ChannelEvent, Closed, LinkDown, LinkUp, Lost, Message
 from gapless.core.states import SessionState
 from gapless.core.subscription import Subscription
+from gapless.transports import Limits
 
-from .blocking_support import beside, forwarded, publish_numbers
-from .frame_loop import FrameClient
+from .blocking_support import Cuttable, beside, forwarded, publish_numbers
+from .frame_loop import LINGER, FrameClient
 from .support import LIMIT, QUICK, free_port
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing")
@@ -213,8 +214,8 @@ def test_a_peer_that_falls_silent_is_left_and_found_again() -> None:
             assert event.text == "again"
 
 
-def test_a_flood_makes_no_frame_long() -> None:
-    """P3: a frame reads a part, and what nobody takes is bounded by the window."""
+def test_what_nobody_takes_is_bounded_by_the_window() -> None:
+    """P3: the server waits for credit, and it all comes once it is taken."""
     config = Config(max_message=1024)
     with serve() as server, playing(server.port, config=config) as client:
         messages = client.subscribe("news", "earliest")
@@ -235,6 +236,55 @@ def test_a_last_word_of_the_server_s_ends_it() -> None:
         assert client.core.ending is not None
         assert client.core.ending.code == Code.UNAUTHORIZED
         assert client.core.next_deadline() is None
+
+
+@contextmanager
+def stuck(clock: Clock) -> Generator[tuple[Server, Cuttable, FrameClient], None, None]:
+    """A client that closes while the network takes nothing, and its socket is full."""
+    with (
+        serve() as server,
+        forwarded(server.port) as wire,
+        playing(parse_url(wire.url).port, clock=clock) as client,
+    ):
+        channels = [f"commands/{number}" for number in range(40)]
+        for channel in channels:
+            client.publish(channel, "the first gives it credit")
+        frames(client, lambda: client.core.is_settled)
+        wire.block()
+        for channel in channels:
+            assert client.publish(channel, b"x" * 200_000)
+        for _ in range(50):
+            client.update()
+        client.close(timeout=0)
+        client.update()
+        assert not client.is_over
+        assert len(server.sessions) == 1
+        yield server, wire, client
+        wire.restore()
+
+
+def test_what_a_full_socket_did_not_take_goes_out_before_it_is_closed() -> None:
+    """The last word is behind it: the server ends the session and doesn't keep it for a lease."""
+    clock = Clock()
+    with stuck(clock) as (server, wire, client):
+        wire.block("to client")
+
+        def is_heard() -> bool:
+            clock.now += 0.001
+            return server.sessions == []
+
+        frames(client, is_heard)
+
+
+def test_a_peer_that_takes_nothing_holds_up_the_end_for_seconds_only() -> None:
+    """I20: those the wire waits for an answer, and those the socket has for its last bytes."""
+    clock = Clock()
+    with stuck(clock) as (_, _, client):
+        began = clock.now
+        while not client.is_over:
+            clock.now += 0.1
+            client.update()
+        assert LINGER < clock.now - began <= Limits().close_timeout + LINGER + 0.5
 
 
 def test_a_server_that_drains_is_left_and_the_next_one_found() -> None:
@@ -267,9 +317,14 @@ def test_the_example_is_as_short_as_the_page_says() -> None:
 def test_the_page_names_all_that_a_runtime_does_its_own_way() -> None:
     """No more and no less: what a driver is asked for, and what the pump or the sockets leave."""
     tables = PAGE.split("## For an async runtime", 1)[1].split("### On plain sockets", 1)
-    pump, plain = (set(re.findall(r"^\| `(\w+)` \|", one, re.MULTILINE)) for one in tables)
+    pump, plain = (set(re.findall(r"`(\w+)`", first_cells(one))) for one in tables)
     assert pump == needed(driving.Pump)
     assert plain == needed(sockets.SocketDriver)
+
+
+def first_cells(text: str) -> str:
+    """What stands in the first cells of a text's tables."""
+    return "\n".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))
 
 
 def needed(base: type) -> set[str]:
