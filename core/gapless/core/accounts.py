@@ -184,9 +184,10 @@ class Accounts:
             more = holding.memory - budget.held_by(holding)
             if more > 0:
                 budget.charge(holding, more, now=now)
-                self.renew(holding, now=now)
             elif more < 0:
                 budget.release(holding, -more)
+            if more:
+                # The budget names it again by itself.
                 self._named.pop(holding, None)
         self.stirred.clear()
         self.unbooked = 0

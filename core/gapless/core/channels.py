@@ -376,16 +376,16 @@ class Channels:
     # internals
 
     def _has_memory(self, channel: Channel, size: int, count: int, now: float) -> bool:
-        """Whether the hub may hold so much more: `_grown` announces it."""
+        """Whether the hub may hold so much more: `_grown` announces it. The channel is stirred."""
         more = size + ENTRY_BYTES * count
+        has_room = self._books.fits(more)
+        if not has_room:
+            # Meanwhile others may be served, and channels that nobody would miss go.
+            channel.in_use += 1
+            has_room = self._books.make_room(more, now=now) and self.catalog.has(channel)
+            channel.in_use -= 1
         self._books.stir(channel)
-        if self._books.fits(more):
-            return True
-        # Meanwhile others may be served, and channels that nobody would miss go.
-        channel.in_use += 1
-        has_room = self._books.make_room(more, now=now)
-        channel.in_use -= 1
-        return has_room and self.catalog.has(channel)
+        return has_room
 
     def _starve(self, channel: Channel) -> Admission:
         """There is no memory: who may wait does, and is served when there is."""
@@ -393,9 +393,8 @@ class Channels:
         return Admission.REJECT if channel.settings.overflow == "reject" else Admission.WAIT
 
     def _grown(self, channel: Channel, size: int, count: int) -> None:
-        """A channel has more, and who reads it is to be told."""
+        """A channel, stirred already, has more, and who reads it is to be told."""
         self._books.grow(size + ENTRY_BYTES * count)
-        self._books.stir(channel)
         self.news.moved[channel] = None
 
     def _tell_waiting(self, name: str) -> None:
