@@ -3,6 +3,8 @@
 from dataclasses import replace
 from random import Random
 
+import pytest
+
 from gapless.core.authorize import Grant
 from gapless.core.budget import Level, Shed
 from gapless.core.closing import Code
@@ -331,6 +333,39 @@ class TestGoingOn:
         desk.now += 1.0
         desk.hub.handle_timeout(now=desk.now)
         assert mine in list(iter(desk.hub.next_ready, None))
+
+
+class Stranger:
+    """A holding that a hub doesn't know how to shed."""
+
+    memory = 1000
+
+
+class TestFaults:
+    def test_p3_a_fault_while_shedding_ends_that_run_and_not_all_that_follow(self) -> None:
+        """From then on nothing was shed any more."""
+        desk = Desk()
+        desk.history("news")
+        stranger = Stranger()
+        desk.hub.books.open(stranger, Shed.FRAME, now=desk.now)
+        more = 200_001 - desk.hub.memory().held
+        with pytest.raises(AssertionError):
+            desk.hub.hold_bytes(FAR, more, now=desk.now)
+        desk.hub.books.close(stranger)
+        desk.hub.hold_bytes(FAR, more + 1000, now=desk.now)
+        assert desk.entries("news") == []
+        desk.check()
+
+    def test_p3_the_peak_is_what_was_held_between_steps(self) -> None:
+        """It told of more than the limit, which was there for a moment, and then shed."""
+        desk = Desk()
+        desk.history("news", size=9000)
+        desk.press(199_000)
+        assert desk.hub.memory().peak == 199_000
+        desk.hub.hold_bytes(FAR, desk.pressure() + 20_000, now=desk.now)
+        report = desk.hub.memory()
+        assert report.held < report.peak == 199_000
+        desk.check()
 
 
 class TestCleanUps:

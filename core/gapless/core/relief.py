@@ -99,8 +99,10 @@ class Relief:
         if self._books.handle_timeout(now=now) or is_on:
             self._goes_on_at = None
             self._is_cleaning = True
-            self._run(0, now, AT_ONCE)
-            self._is_cleaning = False
+            try:
+                self._run(0, now, AT_ONCE)
+            finally:
+                self._is_cleaning = False
 
     def hold_bytes(self, link: int, size: int, *, now: float) -> None:
         """A link's wire holds so many bytes."""
@@ -129,15 +131,20 @@ class Relief:
     # internals
 
     def _run(self, wanted: int, now: float, at_most: int | None = None) -> None:
-        """Carry out the plan. What is called in the midst of it leaves the rest to it."""
+        """Carry out the plan. What is called in the midst of it leaves the rest to it.
+
+        A fault in it ends this run, and not the next.
+        """
         if self._is_running:
             return
         self._is_running = True
-        self._ripen(now)
-        if self._shed_all(wanted, now, at_most):
-            while not self._books.has_room(0, now=now) and self._cut_one(now):
-                self._shed_all(0, now)
-        self._is_running = False
+        try:
+            self._ripen(now)
+            if self._shed_all(wanted, now, at_most):
+                while not self._books.has_room(0, now=now) and self._cut_one(now):
+                    self._shed_all(0, now)
+        finally:
+            self._is_running = False
 
     def _shed_all(self, wanted: int, now: float, at_most: int | None = None) -> bool:
         """Shed one after the other; False if there were too many, and it goes on soon."""
