@@ -3,10 +3,8 @@
 Letters are the review's. See `test_hub_store_regressions.py` for hubs with a store.
 """
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from types import FrameType
 
 import pytest
 
@@ -33,7 +31,7 @@ from gapless.transports.endpoint import Endpoint
 from gapless.transports.memory import MemoryWire
 
 from .by_hand import DurableHubByHand, HubByHand, started
-from .parts import inside
+from .parts import calls, inside
 
 HUB = Config.production("hub")
 FULL = replace(HUB, history_messages=1)
@@ -317,23 +315,6 @@ class TestOfferIds:
             assert {one.outcome for one in peer.settled(channel)} == {"accepted"}
         assert peer.session.links == 1
         checker.finish()
-
-
-def calls(work: Callable[[], None]) -> int:
-    """Count the calls of our functions: work, without a clock."""
-    count = 0
-
-    def note(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal count
-        count += event == "call" and frame.f_globals["__name__"].startswith("gapless.")
-
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return count
 
 
 class Crowd:

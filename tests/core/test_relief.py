@@ -4,6 +4,8 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gapless.core.authorize import Grant
 from gapless.core.budget import Level, Shed
@@ -14,11 +16,11 @@ from gapless.core.frames import Ack, Data, Gone, Offer, Offered, Refused, Subscr
 from gapless.core.greeting import GREETING_BYTES
 from gapless.core.hub import Hub
 from gapless.core.local import LocalReader
-from gapless.core.relief import AT_ONCE, Buffers
+from gapless.core.relief import AT_ONCE, SPARE, Buffers
 from gapless.testing.holdings import check_memory
 
 from .by_hand import HubByHand, numbered
-from .parts import counted, inside
+from .parts import counted, inside, lines
 
 CROWDED = Config(
     memory_limit=200_000,
@@ -221,6 +223,27 @@ class TestLinks:
             desk.check()
         assert list(desk.endings()) == [3, 2]
 
+    def test_i9_what_it_costs_to_close_the_largest_does_not_grow_with_the_others(self) -> None:
+        def cost(links: int) -> list[int]:
+            desk = Desk(memory_limit=10_000_000, memory_warning=None, memory_cleanup=None)
+            for link in range(1, links + 1):
+                desk.greet(link)
+            for number in range(10):
+                desk.say(7, Subscribe(number + 1, f"c{number}", "latest", 1000))
+            relief, made = inside(desk.hub, "_relief"), list[int]()
+            for size in (1, 0):
+                for link in range(1, links + 1):
+                    desk.hub.hold_bytes(FAR + link, size * link, now=desk.now)
+                desk.hub.books.settle(now=desk.now)
+                made.append(lines(lambda: relief._cut_one(desk.now)))
+            assert list(desk.endings()) == [7], "the session with most behind it"
+            assert inside(relief.buffers, "_sizes") == {}
+            return made
+
+        few, many = cost(10), cost(300)
+        assert many[0] <= few[0] + 3 * SPARE
+        assert many[1] <= few[1] + 3 * SPARE
+
     def test_p3_a_link_too_many_is_turned_away_without_a_word(self) -> None:
         desk = Desk(memory_limit=170_000, memory_warning=None, memory_cleanup=None)
         links = range(1, 170_000 // GREETING_BYTES + 3)
@@ -250,9 +273,28 @@ class TestLinks:
         buffers = Buffers()
         assert not buffers.memory
         assert [buffers.note(1, 50), buffers.note(2, 70), buffers.note(1, 80)] == [50, 70, 30]
-        assert (buffers.largest, buffers.memory) == (1, 150)
-        assert buffers.note(1, 0) == -80
-        assert (buffers.largest, buffers.memory) == (2, 70)
+        assert (buffers.pop_largest(), buffers.memory) == (1, 70)
+        assert buffers.note(3, 75) == 75
+        assert buffers.note(3, 60) == -15
+        assert (buffers.pop_largest(), buffers.memory) == (2, 60)
+        assert (buffers.pop_largest(), buffers.pop_largest(), buffers.memory) == (3, None, 0)
+
+    @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 9)), max_size=300))
+    def test_p3_they_are_right_and_small_whatever_is_noted(
+        self, notes: list[tuple[int, int]]
+    ) -> None:
+        buffers, sizes = Buffers(), dict[int, int]()
+        for link, size in notes:
+            buffers.note(link, size)
+            sizes[link] = size
+            assert len(inside(buffers, "_heap")) <= SPARE + 4 * 5
+        while buffers.memory:
+            assert buffers.memory == sum(sizes.values())
+            largest = buffers.pop_largest()
+            assert largest is not None
+            assert sizes[largest] == max(sizes.values())
+            del sizes[largest]
+        assert buffers.pop_largest() is None
 
 
 class TestGoingOn:

@@ -20,7 +20,7 @@ Invariants (P3):
 Who is to go is the `MemoryBudget`'s to say, and shedding it the machine's.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
@@ -119,6 +119,10 @@ class Accounts:
         held = report.held + drift
         level = self._budget.limits.level(held)
         return replace(report, held=held, peak=max(self._peak, held), level=level, kinds=kinds)
+
+    def fullest(self, kind: Shed) -> Iterator[Holding]:
+        """Holdings of a kind as they are booked; see `MemoryBudget`."""
+        return self._budget.fullest(kind)
 
     def next_deadline(self) -> float | None:
         """When the next clean-up is due; None while nothing is held."""

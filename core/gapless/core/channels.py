@@ -247,20 +247,15 @@ class Channels:
         return is_served
 
     def wake(self, channel: Channel, *, now: float) -> None:
-        """Room may have come up: serve who waits for it, in turn, until one finds none (I9).
-
-        Those behind it have their offers answered all the same: that takes no room.
-        """
+        """Room may have come up: serve who waits for it, in turn, until one finds none (I9)."""
         # Pins may have come or gone, or moved: what couldn't be shed perhaps can now.
         self._books.stir(channel)
         self._books.stir(channel.pins)
         self._books.renew(channel, now=now)
-        has_room = True
-        for intake in list(self._intakes.get(channel.name, ())):
-            if has_room:
-                has_room = self.serve(intake, now=now)
-            elif intake.phase is IntakePhase.OFFERED:
-                self._prepare_answer(intake, channel)
+        for _ in range(len(self._intakes.get(channel.name, ()))):
+            waiting = self._intakes.get(channel.name)
+            if not waiting or not self.serve(next(iter(waiting)), now=now):
+                break
         self._tell_waiting(channel.name)
 
     def note(self, intake: Intake) -> None:
@@ -339,6 +334,8 @@ class Channels:
                 self._accept_stored(work, answer, now)
             if isinstance(work.origin, Ticket):
                 self.news.settled[work.origin] = None
+            elif work.origin is not None:
+                self._prepare_answer(work.origin, work.channel)
             if work.channel in self._untold:
                 self._tell_epoch(work.channel, now)
             else:
@@ -351,6 +348,9 @@ class Channels:
             del self._opening[name]
             channel = self.catalog.add(name, answer.epoch, answer.head, answer.first, now=now)
             self.news.opened[name] = None
+            # Offers are answered at once, and take no room.
+            for intake in self._intakes.get(name, ()):
+                self._prepare_answer(intake, channel)
             self.wake(channel, now=now)
             return
         reading = self._reads.pop(answer.request, None)
