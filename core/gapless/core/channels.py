@@ -205,7 +205,7 @@ class Channels:
             if channel in self._busy:
                 break
             # Before a chunk is looked at: making room may let others be served.
-            if not self._has_memory(channel, 0, BATCH_MESSAGES, now):
+            if not self._has_memory(channel, 0, channel.chunk_bounds[0], now):
                 self._starve(channel)
                 break
             chunk = intake.next_chunk(*channel.chunk_bounds)

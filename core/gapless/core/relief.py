@@ -2,9 +2,9 @@
 
 The `Accounts` say when, the `MemoryBudget` in them whom; here it is done, and whoever loses by it
 is told: readers of shed history get `gone`, a client whose session is dropped begins a new one, a
-publisher whose queue is dropped is asked to send it again. Outboxes and what is on a link are never
-shed; but where they alone exceed the limit, links are closed: first the one with the largest
-unfinished frame, then those with most behind them.
+publisher of whose queue the newest is dropped is asked to send that again. Outboxes and what is on
+a link are never shed; but where they alone exceed the limit, links are closed: first the one with
+the largest unfinished frame, then those with most behind them.
 """
 
 from collections.abc import Callable
@@ -168,7 +168,7 @@ class Relief:
         """Shed one after the other; False if there were too many, and it goes on soon."""
         count = 0
         while (victim := self._books.next_victim(wanted, now=now)) is not None:
-            self._shed(victim, now)
+            self._shed(victim, wanted, now)
             count += 1
             if count == at_most:
                 self._goes_on_at = now + SOON
@@ -192,7 +192,7 @@ class Relief:
                 return True
         return False
 
-    def _shed(self, victim: Victim[Holding], now: float) -> None:
+    def _shed(self, victim: Victim[Holding], wanted: int, now: float) -> None:
         holder = victim.holder
         if isinstance(holder, Batches):
             holder.clear()
@@ -205,7 +205,7 @@ class Relief:
             if is_bare:
                 self._channels.forget_idle(holder)
         elif isinstance(holder, Intake):
-            if holder.shed(SEND_AGAIN_AFTER):
+            if holder.shed(max(1, self._books.excess + wanted), SEND_AGAIN_AFTER):
                 self._channels.note(holder)
         elif isinstance(holder, ServerSession):
             self._end_session(holder, now)
