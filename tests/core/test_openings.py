@@ -251,3 +251,14 @@ def test_a_position_is_resolved_when_the_channel_is_open() -> None:
     answer = desk.hear(1)[0]
     assert isinstance(answer, Subscribed)
     assert answer.outcome == Recovered(3)
+
+
+def test_a_channel_that_is_open_or_being_opened_is_not_opened_again() -> None:
+    desk = DurableHubByHand(config=HUB)
+    openings = desk.hub.channels.openings
+    assert openings.open("news", now=desk.now) is None
+    assert openings.open("news", now=desk.now) is None
+    (read,) = desk.asked()
+    desk.answer(read)
+    assert openings.open("news", now=desk.now) is desk.hub.channels.find("news") is not None
+    assert desk.asked() == []

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapless.core.authorize import Grant
+from gapless.core.batches import Batches
 from gapless.core.budget import Level, Shed
 from gapless.core.closing import Code
 from gapless.core.config import Config
@@ -382,7 +383,40 @@ class Stranger:
     memory = 1000
 
 
+class Asking(Batches):
+    """Frames of a channel that want memory themselves as they are shed."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+        self.answers: list[bool] = []
+
+    @property
+    def memory(self) -> int:
+        return 0 if self.answers else 5000
+
+    def clear(self) -> None:
+        self.answers.append(self.desk.hub.books.make_room(100_000, now=self.desk.now))
+
+
 class TestFaults:
+    def test_who_wants_memory_in_the_midst_of_it_has_none_made_for_it(self) -> None:
+        desk = Desk()
+        asking = Asking(desk)
+        desk.hub.books.open(asking, Shed.FRAME, now=desk.now)
+        desk.hub.hold_bytes(FAR, 150_000, now=desk.now)
+        assert asking.answers == [False]
+        desk.check()
+
+    def test_where_no_session_is_linked_none_is_closed(self) -> None:
+        desk = Desk()
+        reader = desk.hub.subscribe("news", now=desk.now)
+        assert reader is not None
+        desk.press(199_999)
+        desk.press(200_001)
+        assert desk.pressure() == 0, "the wire was all there was"
+        assert inside(desk.hub, "_relief")._cut_one(desk.now) is False
+
     def test_p3_a_fault_while_shedding_ends_that_run_and_not_all_that_follow(self) -> None:
         """From then on nothing was shed any more."""
         desk = Desk()

@@ -151,6 +151,7 @@ class Accounts:
         self._budget.register(holding, kind, size, now=now)
         self._kinds[holding] = kind
         self.unbooked += size
+        self._note_peak()
 
     def close(self, holding: Holding) -> None:
         """Count it no more. Harmless if called twice."""
@@ -203,8 +204,7 @@ class Accounts:
                 self._named.pop(holding, None)
         self.stirred.clear()
         self.unbooked = 0
-        if self._peak < budget.held <= budget.limits.limit:
-            self._peak = budget.held
+        self._note_peak()
         self.slack = self._room_to_look()
 
     def has_room(self, size: int, *, now: float) -> bool:
@@ -235,6 +235,11 @@ class Accounts:
         self._named.clear()
         self._deadline = self._budget.next_deadline()
         return True
+
+    def _note_peak(self) -> None:
+        held = self._budget.held
+        if self._peak < held <= self._budget.limits.limit:
+            self._peak = held
 
     def _room_to_look(self) -> int:
         held, limits = self._budget.held, self._budget.limits

@@ -2,9 +2,9 @@
 
 The `Accounts` say when, the `MemoryBudget` in them whom; here it is done, and whoever loses by it
 is told: readers of shed history get `gone`, a client whose session is dropped begins a new one, a
-publisher of whose queue the newest is dropped is asked to send that again. Outboxes and what is on a
-link are never shed; but where they alone exceed the limit, links are closed: first the one with the
-largest unfinished frame, then those with most behind them.
+publisher of whose queue the newest is dropped is asked to send that again. Outboxes and what is on
+a link are never shed; but where they alone exceed the limit, links are closed: first the one with
+the largest unfinished frame, then those with most behind them.
 """
 
 from collections.abc import Callable
