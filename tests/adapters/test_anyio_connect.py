@@ -18,6 +18,7 @@ import gapless.adapters.asyncio as on_asyncio
 from gapless.adapters.anyio import (
     Config,
     ConnectError,
+    Server,
     Session,
     SessionClosed,
     connect,
@@ -442,6 +443,20 @@ def test_a_peer_that_reads_nothing_is_dropped_when_the_server_is_left(backend: s
         peer.close()
 
     run(backend, main)
+
+
+@BACKENDS
+def test_figures_can_be_had_when_the_loop_is_over(backend: str) -> None:
+    """As on asyncio: time goes on."""
+
+    async def main() -> tuple[Session, Server]:
+        async with serve() as server, connect(server.url) as session:
+            pass
+        return session, server
+
+    session, server = run(backend, main)
+    assert session.metrics().uptime > 0
+    assert server.stats().sessions == 0
 
 
 @BACKENDS

@@ -13,14 +13,14 @@ import ssl
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from gapless.core.closing import Ending
 from gapless.transports.endpoint import Endpoint, M
 from gapless.transports.wire import Wire
 
 from .dialing import dial_failure, stream_failure
-from .driving import LINGER, Pump
+from .driving import LINGER, Answer, Pump, Question
 from .opening import OpenStream, Route
 
 READ = 64 * 1024
@@ -38,9 +38,6 @@ thing than it is asked for renegotiates; it is tried again until its other half 
 
 Place = tuple[int, tuple[Any, ...]]
 """An address as sockets have it, behind its family."""
-
-Question = TypeVar("Question")
-Answer = TypeVar("Answer")
 
 
 class Cancellable(Protocol):
