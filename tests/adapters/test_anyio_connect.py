@@ -1,6 +1,7 @@
 """Connecting and leaving on anyio: trio and asyncio, words that help, nothing left behind."""
 
 import asyncio
+import gc
 import importlib
 import inspect
 import socket
@@ -269,6 +270,28 @@ def test_a_fault_in_one_of_its_tasks_ends_the_block_and_comes_out(backend: str, 
 
     with pytest.raises(ZeroDivisionError):
         run(backend, main)
+
+
+@BACKENDS
+def test_a_fault_that_lasts_comes_out_and_leaves_nothing_open(backend: str) -> None:
+    """Held by `run` too: even leaving fails, and every socket is closed."""
+    came_out = False
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        async with serve() as server, connect(server.url):
+            server.driver.on_change = fail
+            server.driver.wake()
+            await anyio.sleep_forever()
+
+    try:
+        run(backend, main)
+    except* ZeroDivisionError:
+        came_out = True
+    gc.collect()
+    assert came_out
 
 
 @BACKENDS
