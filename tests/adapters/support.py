@@ -232,7 +232,8 @@ class Hosts(asyncio.SelectorEventLoop):
         proto: int = 0,
         flags: int = 0,
     ) -> list[Any]:
-        assert isinstance(host, str)
+        name = host.decode() if isinstance(host, bytes) else host
+        assert name is not None
         assert isinstance(port, int)
-        found = self._addresses.get(host, [host])
+        found = self._addresses.get(name, [name])
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
