@@ -22,6 +22,7 @@ from gapless.core.errors import (
 )
 from gapless.core.events import CaughtUp, Closed, LinkUp, Message
 
+from .middle import reset
 from .registry import case
 from .world import HUB, QUICK, World, enter, publish_batch, publish_numbers, take, take_lists
 
@@ -99,6 +100,22 @@ async def case_what_cannot_be_asked_for_is_refused_before_anything_is_dialled(
             with pytest.raises(ConfigError):
                 await enter(world.connect(middle, **wrong))
         assert middle.connections == 0
+
+
+@case("connect", main=True)
+async def case_strangers_that_go_or_say_nonsense_leave_nothing_behind(world: World) -> None:
+    """I21, P7: reset or closed before a word, in the middle of one, or after nonsense."""
+    async with world.serve() as server, world.connect(server) as session:
+        for words in (b"", b"GET / HTTP/1.1\r\n", b"\x16\x03\x01", b"\xff" * 100):
+            for is_reset in (False, True):
+                stranger = await world.stranger(server)
+                stranger.sendall(words)
+                if is_reset:
+                    reset(stranger)
+                stranger.close()
+        await world.until(lambda: server.stats().links == 1)
+        assert server.sessions == [session.id]
+        assert (await session.publish("commands", b"1")).seq == 1
 
 
 @case("publish", main=True)

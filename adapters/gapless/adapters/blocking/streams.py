@@ -60,6 +60,7 @@ async def secure(
         OSError, ValueError: it failed.
     """
     try:
+        stream.getpeername()  # of one that was reset already, Python 3.11 leaves a part open
         stream = secured = context.wrap_socket(
             stream, server_side, do_handshake_on_connect=False, server_hostname=host
         )
