@@ -22,6 +22,11 @@ RUNTIMES: Final[dict[str, ModuleType]] = {
 DRIVER: Final = ("driver.py", "dialer.py", "listening.py")
 """Dial, accept, pump, timers, wake-ups."""
 
+_INTERNAL: Final = frozenset(
+    {"open", "admit", "check_open", "listen", "settle", "is_turn_over", "take_turn"}
+)
+"""What the shared classes have for each other, below "for connect …" and "for serve …"."""
+
 _SKIPPED = (
     tokenize.COMMENT,
     tokenize.NL,
@@ -41,9 +46,9 @@ def lines_of_code(source: str) -> dict[int, str]:
     """The lines that are code, by number: no blanks, comments or docstrings."""
     documentation: set[int] = set()
     for node in ast.walk(ast.parse(source)):
-        for statement in getattr(node, "body", ()) if hasattr(node, "body") else ():
-            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-                documentation |= set(range(statement.lineno, (statement.end_lineno or 0) + 1))
+        # No expression that is a constant does anything: it documents what stands above it.
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            documentation |= set(range(node.lineno, (node.end_lineno or 0) + 1))
     code: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type not in _SKIPPED:
@@ -71,10 +76,16 @@ def signatures(name: str) -> dict[str, str]:
         thing = getattr(module, public)
         if inspect.isfunction(thing):
             found[public] = _spelled(thing)
-        elif inspect.isclass(thing) and thing.__module__.startswith("gapless.adapters."):
-            if not issubclass(thing, BaseException):
-                found.update({f"{public}.{one}": words for one, words in _members(thing)})
+        elif _is_ours(thing):
+            found.update({f"{public}.{one}": words for one, words in _members(thing)})
     return found
+
+
+def _is_ours(thing: Any) -> bool:
+    """Whether it is a class of the adapters', and no error."""
+    if not inspect.isclass(thing) or issubclass(thing, BaseException):
+        return False
+    return thing.__module__.startswith("gapless.adapters.")
 
 
 def _members(of: type) -> Iterator[tuple[str, str]]:
@@ -85,26 +96,16 @@ def _members(of: type) -> Iterator[tuple[str, str]]:
         if isinstance(value, property):
             assert value.fget is not None
             yield name, f"property{_spelled(value.fget)}"
-        elif inspect.isfunction(value) and not _is_internal(value):
+        elif inspect.isfunction(value) and attribute not in _INTERNAL:
             yield name, _spelled(value)
-
-
-def _is_internal(function: Any) -> bool:
-    """Whether a method is for the other classes of the adapters: below that comment in its class."""
-    return function.__name__ in _INTERNAL
-
-
-_INTERNAL: Final = frozenset({"open", "admit", "check_open", "listen", "settle", "is_turn_over"})
-_INTERNAL_TOO: Final = frozenset({"take_turn"})
 
 
 def _spelled(function: Any) -> str:
     signature = inspect.signature(inspect.unwrap(function))
-    kept = [
-        parameter
-        for parameter in signature.parameters.values()
-        if parameter.name not in ("timeout", "background")
-    ]
-    words = str(signature.replace(parameters=kept))
-    words = re.sub(r"\b[\w.]+\.(?=\w)", "", words).replace("'", "").replace('"', "")
-    return re.sub(r"\bAsync(?=Iterator|Generator)", "", words).replace(", None]", "]")
+    parameters = signature.parameters.values()
+    kept = [one for one in parameters if one.name not in ("timeout", "background")]
+    words = str(signature.replace(parameters=kept)).replace("'", "")
+    words = re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Za-z])", "", words)
+    words = re.sub(r"\bAsync(?=Iterator|Generator)", "", words)
+    words = re.sub(r"\bGenerator\[(\w+)[^\]]*\]", r"Generator[\1]", words)
+    return words if function.__name__ not in ("__iter__", "__aiter__") else words.split(" -> ")[0]
