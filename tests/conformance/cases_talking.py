@@ -21,6 +21,7 @@ from gapless.core.errors import (
     NotText,
 )
 from gapless.core.events import CaughtUp, Closed, LinkUp, Message
+from gapless.core.position import Since
 
 from .middle import reset
 from .registry import case
@@ -162,6 +163,25 @@ async def case_a_publisher_settles_at_its_exit(world: World) -> None:
 
 
 @case("publish")
+async def case_the_server_publishes_one_by_one_in_lists_and_pipelined(world: World) -> None:
+    """P1: one numbering, whichever way."""
+    async with (
+        world.serve() as server,
+        world.connect(server) as session,
+        session.subscribe("campaign/42") as messages,
+    ):
+        one = await server.publish("campaign/42", b"1")
+        last = await server.publish_many("campaign/42", [b"2", b"3"])
+        async with server.publisher("campaign/42") as out:
+            for number in range(4, 41):
+                await out.send(b"%d" % number)
+        assert (one.seq, last.seq, out.tally.accepted) == (1, 3, 37)
+        assert await take(messages, 40) == list(range(1, 41))
+        with pytest.raises(InvalidState):
+            await out.send(b"late")
+
+
+@case("publish")
 async def case_a_refusal_is_raised_with_its_code_and_nothing_was_applied(world: World) -> None:
     """P6, design 7: a channel that rejects says so to a client, and to the server's own."""
     async with world.serve() as server, world.connect(server) as session:
@@ -235,6 +255,20 @@ async def case_lists_and_events_carry_the_same_messages(world: World) -> None:
                 event = await anext(events)
                 assert isinstance(event, Message)
                 assert event.seq == 301
+
+
+@case("subscribe")
+async def case_leaving_and_entering_again_at_once_reads_on_where_it_left(world: World) -> None:
+    """P1, rule 2: what is on the way for the one that was left reaches nobody."""
+    async with world.serve() as server, world.connect(server) as session:
+        await publish_batch(server, "campaign/42", range(1, 31))
+        since: Since = "earliest"
+        for first in range(1, 31, 6):
+            async with session.subscribe("campaign/42", since) as messages:
+                assert await take(messages, 6) == list(range(first, first + 6))
+            assert messages.position is not None
+            since = messages.position
+        assert session.stats().duplicates == 0
 
 
 @case("subscribe")
