@@ -25,7 +25,7 @@ from gapless.core.position import Since
 
 from .middle import reset
 from .registry import case
-from .world import HUB, QUICK, World, enter, publish_batch, publish_numbers, take, take_lists
+from .world import BRISK, HUB, QUICK, World, enter, publish_batch, publish_numbers, take, take_lists
 
 
 @case("connect", main=True)
@@ -308,15 +308,36 @@ async def case_a_subscription_is_entered_once_and_read_inside(world: World) -> N
 
 @case("subscribe")
 async def case_a_subscription_the_server_refuses_says_why(world: World) -> None:
-    """P2: nothing is silent."""
-    config = replace(HUB, max_hub_channels=1)
+    """P2: nothing is silent. The server that came back lets a session read fewer channels."""
+    async with world.middle(None) as middle:
+        first = await world.hold(world.serve(BRISK))
+        middle.target = first.value
+        async with (
+            world.serve(replace(HUB, max_channels=1)) as second,
+            world.connect(middle) as session,
+            session.subscribe("campaign/42"),
+        ):
+            middle.target = None
+            await first.leave()
+            await world.until(lambda: not session.is_connected)
+            entering = world.start(enter, session.subscribe("campaign/43"))
+            await world.pause()
+            middle.target = second
+            with pytest.raises(SubscribeRefused) as raised:
+                await entering.result()
+            told = (raised.value.channel, raised.value.code)
+            assert told == ("campaign/43", "too many channels")
+
+
+@case("subscribe")
+async def case_a_subscribe_waits_until_a_full_server_has_a_place(world: World) -> None:
+    """P4."""
+    config = replace(HUB, max_hub_channels=1, history_age=0.05)
     async with world.serve(config) as server, world.connect(server) as session:
         await server.publish("campaign/42", b"1")
-        with pytest.raises(SubscribeRefused) as raised:
-            await enter(session.subscribe("campaign/43"))
-        assert (raised.value.channel, raised.value.code) == ("campaign/43", "full")
-        async with session.subscribe("campaign/42", "earliest") as messages:
-            assert await take(messages, 1) == [1]
+        async with session.subscribe("campaign/43") as messages:
+            await server.publish("campaign/43", b"2")
+            assert await take(messages, 1) == [2]
 
 
 @case("subscribe")

@@ -326,6 +326,19 @@ TestAgainstASum = AccountsMachine.TestCase
 TestAgainstASum.settings = settings(max_examples=40)
 
 
+def test_the_peak_is_the_most_that_was_found_within_the_limit() -> None:
+    books = Books()
+    thing = books.open(2 * KIB)
+    books.accounts.close(thing)
+    assert books.accounts.report().peak == 2 * KIB, "though nobody looked meanwhile"
+    other = books.open(LIMIT)
+    books.grow(other, 1)
+    books.accounts.settle(now=0.0)
+    other.memory = KIB
+    books.accounts.stir(other)
+    assert books.accounts.report().peak == LIMIT, "what was above it went within the step"
+
+
 def test_levels_are_told_of_what_is_not_booked_yet() -> None:
     books = Books()
     thing = books.open(1)

@@ -489,3 +489,11 @@ class TestReport:
     def test_kinds_and_levels_are_ordered(self) -> None:
         assert all(one < other for one, other in pairwise(Shed))
         assert all(one < other for one, other in pairwise(Level))
+
+
+def test_who_never_goes_can_be_found_by_size_to_a_factor_of_two() -> None:
+    budget = a_budget(a=(Shed.NEVER, 70), b=(Shed.NEVER, 100), c=(Shed.NEVER, 9), d=(Shed.FRAME, 5))
+    assert list(budget.fullest(Shed.NEVER)) == ["a", "b", "c"]
+    budget.release("a", 10)
+    budget.charge("c", 250, now=1.0)
+    assert list(budget.fullest(Shed.NEVER)) == ["c", "b", "a"]

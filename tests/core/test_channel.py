@@ -88,7 +88,7 @@ class TestRotation:
         for _ in range(20):
             assert publish(channel) is Admission.ROOM
         assert (channel.history.first, channel.head) == (13, 20)
-        assert channel.dropped_reason == "rotated"
+        assert channel.losses.reason == "rotated"
 
     def test_bytes_are_a_bound_too(self) -> None:
         channel = a_channel(history_bytes=10)
@@ -112,7 +112,7 @@ class TestAppendingNow:
         channel = a_channel()
         fill(channel, 8)
         assert channel.append_now(b"i", False, now=1.0) == 9
-        assert (channel.history.first, channel.dropped_reason) == (2, "rotated")
+        assert (channel.history.first, channel.losses.reason) == (2, "rotated")
         assert channel.history.entry(9) == (b"i", False, None, 1.0)
 
     @pytest.mark.parametrize("overflow", ["wait", "reject", "rotate"])
@@ -138,14 +138,14 @@ class TestAge:
         assert channel.history.first == 1
         channel.expire(now=60.0)
         assert channel.history.first == 3
-        assert channel.dropped_reason == "expired"
+        assert channel.losses.reason == "expired"
 
     def test_a_publish_ages_first(self) -> None:
         channel = a_channel(history_age=60.0)
         fill(channel, 8)
         publish(channel, now=61.0)
         assert (channel.history.first, channel.head) == (9, 9)
-        assert channel.dropped_reason == "expired"
+        assert channel.losses.reason == "expired"
 
     def test_pinned_messages_do_not_age(self) -> None:
         channel = a_channel(history_age=60.0, patience=1000.0)
@@ -272,7 +272,7 @@ class TestStore:
             assert publish(channel) is Admission.ROOM
         assert channel.batch(6).payloads == [b"x"] * 8
         publish(channel)
-        assert channel.dropped_reason == "rotated"
+        assert channel.losses.reason == "rotated"
 
 
 def test_a_channel_is_idle_if_nothing_would_be_lost_with_it() -> None:

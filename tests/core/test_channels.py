@@ -33,7 +33,7 @@ from gapless.testing import Checker, Pair
 
 from .by_hand import DurableHubByHand, HubByHand, names, numbered, shown, started, taking
 from .list_store import ListStore
-from .parts import counted
+from .parts import counted, lines
 
 HUB = Config.production("hub")
 
@@ -334,6 +334,24 @@ class TestWhoWaits:
             if isinstance(event, Message):
                 taken.append(event.payload)
         assert taken.count(b"shy") == 3
+
+    def test_i9_a_message_taken_serves_whom_it_makes_room_for_and_looks_at_no_other(self) -> None:
+        def cost(waiting: int) -> int:
+            desk = HubByHand(config=replace(HUB, history_messages=4, patience=1000.0))
+            reader = desk.hub.subscribe("news", "earliest", now=desk.now)
+            assert reader is not None
+            for _ in range(4):
+                desk.hub.publish("news", b"m", now=desk.now)
+            for link in range(1, waiting + 1):
+                desk.greet(link, None, Offer(1, "news", None, 1))
+                desk.hear(link)
+                desk.say(link, Data(1, 1, [b"x"] * 3, False))
+            desk.hub.next_message(reader, now=desk.now)
+            made = lines(lambda: desk.hub.next_message(reader, now=desk.now))
+            assert len(desk.entries("news")) == 4
+            return made
+
+        assert cost(200) == cost(5)
 
     def test_p7_a_name_of_ours_is_not_made_by_offering_it(self) -> None:
         desk = HubByHand()

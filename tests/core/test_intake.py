@@ -4,11 +4,12 @@ import pytest
 
 from gapless.core.closing import Code
 from gapless.core.config import KIB
-from gapless.core.credit import charge
+from gapless.core.credit import MESSAGE_CHARGE, charge
 from gapless.core.frames import Ack, Data, Frame, Gone, Offer, Offered, Refused
 from gapless.core.intake import Intake, IntakePhase
 from gapless.core.violation import Violation
 
+from .by_hand import numbered
 from .parts import counted
 
 WINDOW = KIB
@@ -340,3 +341,63 @@ class TestLinkLost:
         desk.intake.handle_accepted()
         assert desk.intake.accepted == 1
         assert desk.says() is None, "nobody to tell"
+
+
+TEN = 10 + MESSAGE_CHARGE
+"""Bytes of a message of ten, as they are charged."""
+
+
+class TestShed:
+    """P4: what there is no memory for goes, newest first, and is asked for again."""
+
+    def test_what_was_queued_before_is_accepted_first_and_then_the_rest_refused(self) -> None:
+        desk = opened()
+        desk.data(1, *numbered(1, 4, 10))
+        assert desk.intake.shed(2 * TEN - 1, 1.0)
+        assert desk.intake.held_bytes == 2 * TEN
+        assert isinstance(desk.says(), Ack)
+        assert desk.says() is None, "a refusal says that all before it is accepted"
+        desk.data(5, b"discarded")
+        assert desk.accept() == (1, numbered(1, 2, 10))
+        ack = desk.says()
+        assert isinstance(ack, Ack)
+        assert ack.seq == 2
+        assert desk.says() == Refused(1, 3, 4, "busy", 1000)
+        desk.data(3, *numbered(3, 4, 10))
+        assert desk.accept() == (3, numbered(3, 4, 10))
+
+    @pytest.mark.parametrize("kept", range(5))
+    def test_it_goes_back_into_what_is_being_handed_over(self, kept: int) -> None:
+        """Two messages are left of a batch that the store takes one by one, and two came since."""
+        desk = opened()
+        desk.data(1, *numbered(1, 3, 10))
+        assert desk.accept(1) == (1, numbered(1, 1, 10))
+        desk.data(4, *numbered(4, 5, 10))
+        assert desk.intake.shed((4 - kept) * TEN, 1.0) is True
+        assert desk.intake.held_bytes == kept * TEN
+        taken = [payload for _, more in iter(desk.accept, None) for payload in more]
+        assert taken == numbered(2, 1 + kept, 10)
+        refused = [frame for frame in iter(desk.says, None) if isinstance(frame, Refused)]
+        assert refused == [Refused(1, 2 + kept, 5, "busy", 1000)]
+
+    def test_more_may_go_before_it_is_told(self) -> None:
+        desk = opened()
+        desk.data(1, *numbered(1, 4, 10))
+        assert desk.intake.shed(1, 1.0)
+        assert desk.intake.shed(2 * TEN, 1.0)
+        assert desk.accept() == (1, numbered(1, 1, 10))
+        refused = [frame for frame in iter(desk.says, None) if isinstance(frame, Refused)]
+        assert refused == [Refused(1, 2, 4, "busy", 1000)]
+
+    def test_where_nothing_is_queued_or_an_append_is_in_flight_nothing_goes(self) -> None:
+        desk = Desk()
+        assert not desk.intake.shed(100, 1.0)
+        desk = opened()
+        assert not desk.intake.shed(100, 1.0)
+        desk.data(1, *numbered(1, 4, 10))
+        assert desk.start(1) == (1, numbered(1, 1, 10))
+        assert not desk.intake.shed(100, 1.0)
+        desk.intake.handle_accepted()
+        assert desk.intake.shed(1000, 1.0)
+        assert not desk.intake.shed(1000, 1.0)
+        assert desk.accept() is None

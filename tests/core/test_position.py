@@ -15,6 +15,7 @@ from gapless.core.position import (
     check_channel,
     check_since,
     check_text,
+    check_words,
     is_epoch,
     is_token,
 )
@@ -171,3 +172,10 @@ class TestText:
 )
 def test_a_token_is_what_a_hello_can_carry(text: str, good: bool) -> None:
     assert is_token(text) is good
+
+
+def test_words_for_a_person_are_text() -> None:
+    check_words("reason", "")
+    for wrong in (None, 5, b"sealed"):
+        with pytest.raises(TypeError, match=f"reason is {type(wrong).__name__}; it must be words"):
+            check_words("reason", wrong)

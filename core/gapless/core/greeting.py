@@ -180,7 +180,7 @@ class Reception:
         self.release(greeting)
         self._turn_away(greeting.link, ending, now)
 
-    def refuse_largest(self, ending: Ending, *, now: float) -> bool:
+    def refuse_largest(self, ending: Ending, now: float) -> bool:
         """Close the link that has said most; False if none waits."""
         largest = max(self._greetings.values(), key=lambda one: one.size, default=None)
         if largest is not None:

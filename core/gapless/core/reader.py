@@ -169,7 +169,7 @@ class Reader:
         if channel.first <= self._cursor + 1 and not self._fetch.is_refused(self._cursor):
             return None
         first, self._cursor = self._cursor + 1, channel.next_held(self._cursor)
-        return Gone(channel.id, first, self._cursor, channel.dropped_reason)
+        return Gone(channel.id, first, self._cursor, channel.losses.why(first))
 
     def _send(self, batch: Data) -> Data:
         self._cursor = batch.first + len(batch.payloads) - 1

@@ -16,7 +16,6 @@ from .channel import Channel
 from .channels import Channels
 from .closing import Code, Ending
 from .config import Config
-from .errors import TooManyChannels
 from .events import Command
 from .frames import (
     Ack,
@@ -168,7 +167,7 @@ class ServerSession(Session):
 
     def channel_opened(self, name: str, now: float) -> None:
         """The store has opened a channel that was asked for."""
-        parked = self._parked.pop(name, None)
+        parked = self._parked.get(name)
         if parked is not None and self._link is not None:
             try:
                 self._receive_subscribe(parked, now)
@@ -211,8 +210,6 @@ class ServerSession(Session):
             self._hub.channels.abandon(intake)
             self._books.close(intake)
         self._intakes.clear()
-        # Its private channel goes with it, and will not be opened any more.
-        self._hub.readership.take_parked(self.id)
         self._let_go(now)
 
     # for Session
@@ -249,18 +246,14 @@ class ServerSession(Session):
         if before is not None:
             self._drop_reader(before)
         self._parked.pop(name, None)
+        # What has no place here now, or no memory, may have later: only what never can is refused.
         code = self._subscribe_fault(frame)
         if code is not None:
             self._deny(frame, code)
             return
-        try:
-            channel = self._hub.channels.open(name, now=now)
-        except TooManyChannels:
-            self._deny(frame, "full")
-            return
+        channel = self._hub.channels.openings.want(name, self, now=now)
         if channel is None:
             self._parked[name] = frame
-            self._hub.readership.park(self, name)
             return
         reader = Reader(
             channel,
@@ -282,6 +275,11 @@ class ServerSession(Session):
             return "too many channels"
         return None
 
+    def _unpark(self, name: str) -> None:
+        """Wait for a channel no more."""
+        del self._parked[name]
+        self._hub.channels.openings.unwant(name, self)
+
     def _deny(self, frame: Subscribe, code: str) -> None:
         if len(self._denied) >= self.config.max_channels:
             raise Violation("subscribes without reading the answers", Code.POLICY)
@@ -291,7 +289,7 @@ class ServerSession(Session):
     def _receive_unsubscribe(self, frame: Unsubscribe, now: float) -> None:
         for name, parked in self._parked.items():
             if parked.request == frame.request:
-                del self._parked[name]
+                self._unpark(name)
                 return
         for reader in self._readers.values():
             if reader.request == frame.request:
@@ -380,9 +378,11 @@ class ServerSession(Session):
         for reader in list(self._readers.values()):
             self._drop_reader(reader)
         for intake in self._intakes.values():
+            self._hub.channels.openings.unwant(intake.name, intake)
             self._books.stir(intake)
+        for name in list(self._parked):
+            self._unpark(name)
         self._books.stir(self)
-        self._parked.clear()
         self._denied.clear()
         self._last_offer = 0
         self._welcome = self._goaway = None
