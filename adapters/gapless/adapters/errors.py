@@ -28,6 +28,23 @@ class SessionClosed(GaplessError):
         self.ending = ending
 
 
+class NotDriven(GaplessError):
+    """Nobody has called a session or server without a background thread for too long.
+
+    Nothing was done. The next call goes on, over a new connection if need be.
+
+    Attributes:
+        seconds: for how long.
+    """
+
+    def __init__(self, seconds: float, heartbeat: float) -> None:
+        super().__init__(
+            f"nobody drove this for {seconds:.1f} s, and the heartbeat is {heartbeat:g} s: the "
+            f"other end may have taken it for dead; call more often, or pass background=True"
+        )
+        self.seconds = seconds
+
+
 class Busy(GaplessError):
     """Somebody is reading this subscription already."""
 

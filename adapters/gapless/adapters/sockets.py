@@ -313,6 +313,7 @@ class SocketDriver(Pump[M, LinkSocket]):
             OSError, ValueError: there is no TLS with the peer.
         """
         try:
+            stream.getpeername()  # of one that was reset already, Python 3.11 leaves a part open
             stream = tls.wrap_socket(
                 stream,
                 server_side=host is None,

@@ -7,6 +7,8 @@ from gapless.adapters.dialing import dial_failure, stream_failure
 from gapless.adapters.opening import Route
 from gapless.core.closing import Ending
 
+from .tasks import join, made
+
 
 async def dial(route: Route, protocol: asyncio.Protocol) -> Ending | None:
     """Connect; returns once the socket is open, or why it isn't.
@@ -14,20 +16,20 @@ async def dial(route: Route, protocol: asyncio.Protocol) -> Ending | None:
     A host's addresses are tried one after the other, as the standard library does by itself. Not
     side by side (RFC 8305): cancelled, that leaves sockets and tasks behind in Python 3.11.
     """
-    loop = asyncio.get_running_loop()
     if route.stream is not None:
         try:
             stream = route.stream()
             stream = await stream if inspect.isawaitable(stream) else stream
-            stream.setblocking(False)
-            await loop.connect_accepted_socket(lambda: protocol, stream)
+            await join(protocol, stream)
         except Exception as error:
             return stream_failure(error)
         return None
     address = route.address
     assert address is not None
+    loop = asyncio.get_running_loop()
     try:
-        await loop.create_connection(lambda: protocol, address.host, address.port, ssl=route.tls)
+        place = address.host, address.port
+        await made(protocol, loop.create_connection(lambda: protocol, *place, ssl=route.tls))
     except (OSError, ValueError) as error:
         return dial_failure(error, address)
     return None

@@ -13,7 +13,7 @@ from gapless.transports.endpoint import Endpoint, M
 from gapless.transports.wire import Wire
 
 from .dialer import dial
-from .tasks import Tasks
+from .tasks import Tasks, join
 
 
 class LinkSocket(asyncio.Protocol):
@@ -38,10 +38,9 @@ class LinkSocket(asyncio.Protocol):
         """Pass bytes on."""
         self._driver.receive(self.link, data)
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> None:
         """Pass the end of the stream on; the socket stays open for a last word."""
         self._driver.receive(self.link, b"")
-        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the endpoint that the socket is gone."""
@@ -60,7 +59,8 @@ class LinkSocket(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Write behind what is waiting."""
-        self.transport.write(data)
+        if not self.transport.is_closing():  # uvloop's raises where it has seen the peer go
+            self.transport.write(data)
 
     def close(self, *, at_once: bool) -> None:
         """Close the socket behind what is written, or drop it."""
@@ -104,8 +104,7 @@ class Driver(Pump[M, LinkSocket], Tasks):
 
     async def accept_stream(self, stream: socket.socket, wire: Wire) -> None:
         """Take a connected socket as a link of a server's, which speaks `wire`."""
-        stream.setblocking(False)
-        await self.loop.connect_accepted_socket(lambda: LinkSocket(self, wire=wire), stream)
+        await join(LinkSocket(self, wire=wire), stream)
 
     def wake(self) -> None:
         """Pump soon, once: many changes in one turn of the loop go out together."""
@@ -123,7 +122,8 @@ class Driver(Pump[M, LinkSocket], Tasks):
         """Wake up at the endpoint's deadline."""
         deadline = None if self.is_shut else self.endpoint.next_deadline()
         if self._timer is not None:
-            if deadline is not None and deadline >= self._timer.when():
+            # uvloop's handle of a time that has passed doesn't say which.
+            if deadline is not None and deadline >= getattr(self._timer, "when", self.now)():
                 return
             self._timer.cancel()
             self._timer = None

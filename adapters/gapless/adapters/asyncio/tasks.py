@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar, cast
 
@@ -58,3 +59,20 @@ class Tasks:
     async def rest(self) -> None:
         """Let other tasks run."""
         await asyncio.sleep(0)
+
+
+async def join(protocol: asyncio.Protocol, stream: socket.socket) -> None:
+    """Drive a connected socket."""
+    stream.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await made(protocol, loop.connect_accepted_socket(lambda: protocol, stream))
+
+
+async def made(protocol: asyncio.Protocol, connecting: Awaitable[object]) -> None:
+    """Wait until a socket is open."""
+    try:
+        await connecting
+    except BaseException:
+        # uvloop drops one that is open already without a word if the wait for it is cancelled.
+        protocol.connection_lost(None)
+        raise

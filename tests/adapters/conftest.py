@@ -1,0 +1,27 @@
+"""What the tests of the adapters promise: they leave nothing behind."""
+
+import gc
+import threading
+from collections.abc import Generator
+
+import pytest
+
+from .blocking_support import open_descriptors
+from .support import LIMIT
+
+
+@pytest.fixture
+def leaves_nothing() -> Generator[None, None, None]:
+    """Hold what every test promises: no thread and no descriptor is left behind.
+
+    A thread that asks the application something ends by itself once that has answered.
+    """
+    gc.collect()
+    threads, descriptors = set(threading.enumerate()), open_descriptors()
+    yield
+    gc.collect()
+    for thread in threading.enumerate():
+        if thread.name == "gapless-aside":
+            thread.join(LIMIT)
+    assert set(threading.enumerate()) <= threads
+    assert open_descriptors() <= descriptors
