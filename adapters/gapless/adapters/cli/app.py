@@ -17,6 +17,7 @@ from gapless.core.position import Position, Since
 
 from .addresses import parse_address, spell_os_error
 from .console import own_version, say, write_json, write_line
+from .demo.runtimes import RuntimeName
 from .outcome import FAILED, INTERRUPTED, USAGE, CommandError
 from .running import run, writing_out
 from .weather import CHUNK, CUT_EVERY, STALL, Forecast
@@ -283,6 +284,7 @@ def demo_command(
         str | None,
         typer.Option(help="Write what arrived here. [default: a temporary file]", metavar="FILE"),
     ] = None,
+    runtime: Annotated[RuntimeName, typer.Option(help="What both ends run on.")] = "asyncio",
     as_json: Json = False,
 ) -> int:
     """Stream lines through a bad network, as three processes, and check what arrives.
@@ -295,5 +297,5 @@ def demo_command(
     names = tuple(files or ())
     source = Source(names, messages if names or messages else DEFAULT_MESSAGES)
     drawn = random.randrange(1_000_000) if seed is None else seed
-    options = DemoOptions(source, cuts, drawn, timeout, output, as_json)
+    options = DemoOptions(source, cuts, drawn, timeout, output, as_json, runtime)
     return run_demo(options)

@@ -18,6 +18,7 @@ from gapless.adapters.cli.running import Stop, Stopped, live, run
 
 from .children import Children, Event
 from .numbering import Range
+from .runtimes import RuntimeName, check_runtime
 from .source import Measure, Source, measure
 from .verdict import Findings
 
@@ -39,6 +40,7 @@ class DemoOptions:
     timeout: float
     output: str | None
     as_json: bool
+    runtime: RuntimeName = "asyncio"
 
 
 class Show:
@@ -130,7 +132,8 @@ class Show:
 
     async def _start_server(self) -> None:
         source = self._options.source
-        task = {"files": source.files, "messages": source.messages}
+        runtime = self._options.runtime
+        task = {"files": source.files, "messages": source.messages, "runtime": runtime}
         await self._children.start("server", ".demo.server", task=task)
 
     async def _start_network(self, port: int) -> None:
@@ -160,6 +163,7 @@ class Show:
             "messages": found.expected.messages,
             "output": found.output,
             "wait": self._options.timeout,
+            "runtime": self._options.runtime,
         }
         await self._children.start("client", ".demo.client", task=task)
 
@@ -173,6 +177,7 @@ def run_demo(options: DemoOptions) -> int:
     """
     found = Findings(Measure(0, 0, ""), options.seed, options.cuts, None)
     try:
+        check_runtime(options.runtime)
         found.expected = measure(options.source, Config.production().max_message)
         output = _make_output(options)
     except (CommandError, KeyboardInterrupt) as error:
