@@ -218,13 +218,14 @@ def test_a_callback_that_waits_delays_its_own_campaign_alone_and_credit_bounds_w
             service.connect_to_campaign("quick", other.on_message, other.on_error)
             await read(server, "slow", "quick")
             for number in range(100):
-                await publish(server, "slow", f"{number:0500}")
+                await publish(server, "slow", f"{number:<5000}")
                 await publish(server, "quick", f"{number}")
             await until(lambda: len(other.texts) == 100)
             assert len(board.texts) == 1
             usage = service.memory_usage()
-            assert 0 < usage.buffer_sizes["campaign/slow"] < 20
-            assert usage.estimated_memory_usage < 30_000
+            # At most a window and a batch of 64 KiB unread, and as much in hand.
+            assert 0 < usage.buffer_sizes["campaign/slow"] <= 28
+            assert usage.estimated_memory_usage < 200_000
             leave.set()
             await until(lambda: len(board.texts) == 100)
         assert [int(text) for text in board.texts] == list(range(100))
@@ -319,13 +320,14 @@ def test_over_cuts_and_a_restart_nothing_is_told_twice_and_what_is_lost_is_said(
 
     async def main() -> None:
         board = Board()
-        async with serve() as server, Forwarder(server.port) as wire:
+        async with serve() as server, Forwarder(server.port) as wire:  # noqa: SIM117
             async with WebSocketService(wire.url, config=SERVICE) as service:
                 service.connect_to_campaign("42", board.on_message, board.on_error)
                 await read(server, "42")
                 for number in range(100):
                     await publish(server, "42", f"{number}")
                     if number % 20 == 10:
+                        await until(lambda: len(board.texts) > number // 2)  # noqa: B023
                         wire.cut()
                 await until(lambda: len(board.texts) == 100)
                 assert board.texts == [str(number) for number in range(100)]
@@ -373,9 +375,10 @@ def test_credentials_that_are_refused_are_final_and_a_new_connect_tries_again() 
         ):
             service.connect_to_campaign("42", board.on_message, board.on_error)
             service.connect_to_campaign("43", board.on_message, board.on_error)
-            await until(lambda: len(board.errors) >= 2 and not server.stats().links)
-            await until(lambda: not service.memory_usage().total_connections)
+            # One try, and one with newer ones, for each of the two.
+            await until(lambda: len(board.errors) == 4)
             assert all(isinstance(error, ConnectError) for error in board.errors)
+            assert "so were those that were refreshed" in str(board.errors[-1])
             service.connect_to_campaign("42", board.on_message, board.on_error)
             await read(server, "42")
             assert not readers(server, "43")
