@@ -444,15 +444,16 @@ def test_a_loop_that_ends_without_a_close_leaves_nothing_behind() -> None:
 def test_what_can_not_be_is_refused_at_once() -> None:
     async def main() -> None:
         board = Board()
-        for url, options, words in (
+        wrongs: list[tuple[str, dict[str, Any], str]] = [
             ("http://localhost/", {}, "not a WebSocket URL"),
             ("ws://localhost/", {"profile": "staging"}, "profile is 'staging'"),
             ("ws://localhost/", {"runtime": "trio"}, "runtime is 'trio'"),
             ("ws://localhost/", {"token": 5}, "token="),
             ("ws://localhost/", {"config": {}}, "config"),
-        ):
+        ]
+        for url, options, words in wrongs:
             with pytest.raises(ConfigError, match=words):
-                WebSocketService(url, **options)  # type: ignore[arg-type]  # what is not typed so
+                WebSocketService(url, **options)
         async with WebSocketService("ws://localhost/") as service:
             for campaign in ("a\nb", "x" * 255):
                 with pytest.raises(InvalidChannel):

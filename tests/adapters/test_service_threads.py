@@ -34,7 +34,8 @@ def beside(
 
 
 def service_of(remote: Remote, **options: Any) -> WebSocketService:
-    return WebSocketService(remote.url, **({"config": SERVICE} | options))
+    options.setdefault("config", SERVICE)
+    return WebSocketService(remote.url, **options)
 
 
 def test_a_campaign_is_told_in_order_and_not_by_the_caller_until_it_is_cleaned_up() -> None:
@@ -129,7 +130,11 @@ def test_what_a_callback_raises_is_told_and_breaks_nothing(
 ) -> None:
     """`on_message` to `on_error`, and `on_error` to `threading.excepthook`."""
     reported: list[str] = []
-    monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(repr(args.exc_value)))
+
+    def note(args: threading.ExceptHookArgs) -> None:
+        reported.append(repr(args.exc_value))
+
+    monkeypatch.setattr(threading, "excepthook", note)
 
     def blocking(remote: Remote) -> None:
         board = Board()
