@@ -5,8 +5,7 @@ Example::
     with WebSocketService("ws://127.0.0.1:8765/") as service:
         clean_up = service.connect_to_campaign("42", print, print)
 
-Its camelCase names exist as aliases. [Coming from the origin](../topics/service.md) has both, row
-by row.
+Its camelCase names exist as aliases: docs/topics/service.md has both, row by row.
 """
 
 import asyncio
