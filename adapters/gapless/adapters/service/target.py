@@ -1,5 +1,6 @@
 """Target: where a service connects, and how its parts are made for either runtime."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -60,8 +61,7 @@ class Target:
     def _connecting(self, token: str | Ask | None) -> Connect:
         @asynccontextmanager
         async def connect(key: Key) -> AsyncGenerator[Session, None]:
-            ground = Ground()
-            plan = self._plan(ground.now(), token)
+            plan = self._plan(asyncio.get_running_loop().time(), token)
             driver = Driver(plan.endpoint, plan.route)
             async with started(Session(plan.endpoint.machine, driver, plan.ask)) as session:
                 yield session
