@@ -1,6 +1,7 @@
 """The origin's service on asyncio: campaigns told to callbacks, over real sockets."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -401,6 +402,64 @@ def test_a_subscription_that_is_refused_is_final_for_its_campaign_alone() -> Non
                 await publish(server, "a", "goes on")
                 await until(lambda: boards[0].texts == ["goes on"])
         assert boards[1].texts == []
+
+    run(main())
+
+
+def test_many_messages_at_once_let_other_tasks_run_between_them() -> None:
+    async def main() -> None:
+        board, turns = Board(), list[int]()
+        async with serve() as server, WebSocketService(server.url, config=SERVICE) as service:
+            service.connect_to_campaign("42", board.on_message, board.on_error)
+            await read(server, "42")
+            await publish(server, "42", *(str(number) for number in range(150)))
+            while len(board.texts) < 150:
+                turns.append(len(board.texts))
+                await asyncio.sleep(0)
+        longest = max(after - before for before, after in itertools.pairwise(turns))
+        assert longest <= 32
+
+    run(main())
+
+
+def test_a_campaign_left_before_there_is_a_connection_is_as_if_it_had_never_been() -> None:
+    async def main() -> None:
+        board, other = Board(), Board()
+        async with serve() as server, WebSocketService(server.url, config=SERVICE) as service:
+            for _ in range(3):
+                service.connect_to_campaign("42", other.on_message, other.on_error)()
+                service.connect_to_campaign("43", other.on_message, other.on_error)()
+                await asyncio.sleep(0)
+            service.connect_to_campaign("42", board.on_message, board.on_error)
+            await read(server, "42")
+            await publish(server, "42", "a")
+            await until(lambda: board.texts == ["a"])
+            assert server.stats().sessions == 1
+            assert not readers(server, "43")
+        assert other == Board(came=other.came)
+
+    run(main())
+
+
+def test_what_is_raised_behind_a_clean_up_is_not_told_but_not_lost_either() -> None:
+    async def main() -> None:
+        board, reported = Board(), list[Any]()
+        loop = asyncio.get_running_loop()
+        before = loop.get_exception_handler()
+        loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
+
+        def on_message(message: Message) -> None:
+            clean_up()
+            raise ValueError(message.text)
+
+        async with serve() as server, WebSocketService(server.url, config=SERVICE) as service:
+            clean_up = service.connect_to_campaign("42", on_message, board.on_error)
+            await read(server, "42")
+            await publish(server, "42", "a", "b")
+            await until(lambda: bool(reported))
+        loop.set_exception_handler(before)
+        assert [repr(error) for error in reported] == ["ValueError('a')"]
+        assert board.errors == []
 
     run(main())
 

@@ -10,7 +10,14 @@ from typing import Any, cast
 
 import pytest
 
-from gapless.adapters.asyncio import Config, InvalidState, Message, serve
+from gapless.adapters.asyncio import (
+    Config,
+    InvalidState,
+    Message,
+    MessagesLost,
+    StreamReset,
+    serve,
+)
 from gapless.adapters.service import ConnectError, WebSocketService
 
 from .service_support import SERVICE, Board, Remote, readers, small
@@ -291,6 +298,62 @@ def test_a_function_that_gives_credentials_may_block() -> None:
         assert board.errors == []
 
     beside(blocking, token="s3cret")
+
+
+def test_a_function_that_gives_credentials_may_fail_or_be_async() -> None:
+    def blocking(remote: Remote) -> None:
+        board = Board()
+        answers: list[Callable[[], Any]] = []
+
+        def token(refused: object) -> Any:
+            return answers.pop(0)()
+
+        async def later() -> str:
+            return "s3cret"
+
+        def fail() -> None:
+            raise ValueError("no secret")
+
+        answers += [fail, later]
+        with service_of(remote, token=token) as service:
+            service.connect_to_campaign("42", board.on_message, board.on_error)
+            remote.read("42")
+            board.wait(lambda: len(board.errors) == 1)
+        assert isinstance(board.errors[0], ConnectError)
+        assert "token= failed with ValueError: no secret" in str(board.errors[0])
+
+    beside(blocking, token="s3cret")
+
+
+def test_forty_campaigns_on_one_session_outlive_a_restart_of_the_server() -> None:
+    """P1, P2: what the new server can't know of is a loss, and messages go on."""
+
+    async def main() -> None:
+        boards, port = {str(number): Board() for number in range(40)}, free_port()
+        url = f"ws://127.0.0.1:{port}/"
+        service = WebSocketService(url, runtime="thread", config=SERVICE)
+        for campaign, board in boards.items():
+            service.connect_to_campaign(campaign, board.on_message, board.on_error)
+        for text in ("before", "after"):
+            async with serve(port=port) as server:
+                remote = Remote(server)
+
+                def blocking(remote: Remote = remote, text: str = text) -> None:
+                    remote.read(*boards)
+                    for campaign, board in boards.items():
+                        remote.publish(campaign, text)
+                        board.wait(lambda board=board: board.texts[-1:] == [text])  # type: ignore[misc]
+                    assert remote.server.stats().sessions == 1
+
+                await asyncio.to_thread(blocking)
+        await asyncio.to_thread(service.close)
+        for board in boards.values():
+            assert board.texts == ["before", "after"]
+            assert [type(one) for one in board.errors if isinstance(one, MessagesLost)] == [
+                StreamReset
+            ]
+
+    run(main())
 
 
 def test_a_server_that_is_not_there_is_told_of_and_does_not_keep_us_from_closing() -> None:

@@ -119,7 +119,9 @@ class LoopHost:
             try:
                 return answer.result(timeout=1.0)
             except TimeoutError:
-                if self.ground.loop.is_closed() and not answer.done():
+                if answer.done():
+                    raise
+                if self.ground.loop.is_closed():
                     raise InvalidState(CLOSED) from None
 
     async def _close(self) -> None:
