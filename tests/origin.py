@@ -72,7 +72,7 @@ TABLE = (
             SERVICE + "a_campaign_is_told_in_order",
             SERVICE + "what_a_callback_raises",
             SERVICE + "a_callback_may_clean_up_connect",
-            SERVICE + "over_cuts_and_a_restart",
+            "adapters/test_service_links.py::test_over_cuts_and_a_restart",
             THREADS + "a_campaign_is_told_in_order",
             THREADS + "a_callback_that_blocks",
             THREADS + "any_thread_may_connect_and_clean_up",
