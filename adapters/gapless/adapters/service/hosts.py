@@ -10,7 +10,7 @@ Invariants:
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -36,6 +36,10 @@ class Ground(Tasks):
     def call_at(self, when: float, function: Callable[[], None], /) -> asyncio.TimerHandle:
         """Call a function once it is so late."""
         return self.loop.call_at(when, function)
+
+    def start(self, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something beside, not before its turn: an eager task factory isn't asked."""
+        return self.adopt(asyncio.Task(job, loop=self.loop))
 
     async def settle(self, excused: set[object]) -> None:
         """Wait until no task is left but this one and those excused."""
