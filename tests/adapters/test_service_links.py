@@ -103,3 +103,26 @@ def test_a_subscription_that_is_refused_is_final_for_its_campaign_alone() -> Non
         assert boards[1].texts == []
 
     run(main())
+
+
+def test_a_link_that_is_cut_and_comes_back_is_not_told() -> None:
+    """P1: nothing was lost, and no try has failed."""
+
+    async def main() -> None:
+        board = Board()
+        async with (
+            serve() as server,
+            Forwarder(server.port) as wire,
+            WebSocketService(wire.url, config=SERVICE) as service,
+        ):
+            service.connect_to_campaign("42", board.on_message, board.on_error)
+            await read(server, "42")
+            for text in ("a", "b", "c"):
+                await publish(server, "42", text)
+                await until(lambda text=text: board.texts[-1:] == [text])  # type: ignore[misc]
+                wire.cut()
+                await until(lambda: not service.performance_metrics().connection_health.active)
+                await until(lambda: service.performance_metrics().connection_health.active == 1)
+        assert board.errors == []
+
+    run(main())
