@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapless.core.history import History
+from gapless.core.history import ENTRY_BYTES, History
 
 from .parts import inside
 
@@ -77,6 +77,35 @@ class TestBounds:
         assert not history.has_room(1)
         history.drop_oldest()
         assert history.has_room(2)
+
+    def test_room_is_made_of_the_oldest_and_of_no_more_than_is_needed(self) -> None:
+        history = a_history(messages=3, size=10)
+        history.extend([b"123", b"456", b"789"], False, None, now=0.0)
+        assert history.make_room(4, 1, 3)
+        assert (history.first, history.size) == (2, 6)
+        assert history.make_room(4, 1, 3), "it is there already"
+        assert history.first == 2
+        assert history.make_room(5, 1, 3)
+        assert (history.first, history.size) == (3, 3)
+        assert history.make_room(7, 2, 3)
+        assert history.first == 3
+        assert history.make_room(0, 3, 3)
+        assert (history.first, history.head, history.size) == (4, 3, 0)
+
+    @pytest.mark.parametrize(("through", "first"), [(0, 1), (1, 2), (2, 3)])
+    def test_no_room_is_made_of_what_is_needed(self, through: int, first: int) -> None:
+        """What a pin needs stays; what was dropped below it until then is gone (P2 says so)."""
+        history = a_history(messages=3)
+        history.extend([b"a", b"b", b"c"], False, None, now=0.0)
+        assert not history.make_room(3, 3, through)
+        assert (history.first, history.head) == (first, 3)
+
+    def test_i8_memory_is_payloads_and_what_each_costs(self) -> None:
+        history = filled(b"aa", b"bbb")
+        assert history.memory == 5 + 2 * ENTRY_BYTES
+        history.drop_oldest()
+        assert history.memory == 3 + ENTRY_BYTES
+        assert a_history(head=7).memory == 0
 
     def test_a_trim_is_cumulative_and_says_how_much_it_trimmed(self) -> None:
         history = filled(b"a", b"b", b"c")
