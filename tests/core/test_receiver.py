@@ -9,7 +9,7 @@ from gapless.core.credit import MESSAGE_CHARGE, charge
 from gapless.core.errors import InvalidState
 from gapless.core.events import CaughtUp, ChannelEvent, Lost, Message, Reset
 from gapless.core.position import Position
-from gapless.core.receiver import Receiver, Verdict
+from gapless.core.receiver import MARKERS, MESSAGE_BYTES, RUN_BYTES, Receiver, Verdict
 
 from .parts import EVERYTHING, inside
 
@@ -279,6 +279,40 @@ class TestDrop:
         receiver.next_event()
         assert receiver.drop_newest(EVERYTHING) == 2 * (1 + MESSAGE_CHARGE)
         assert receiver.position == receiver.taken == Position("E1", 1)
+
+
+class TestMemory:
+    def test_i8_each_message_and_each_run_above_what_the_owner_counts_costs(self) -> None:
+        receiver = a_receiver()
+        assert receiver.memory == 0
+        for seq in range(1, MARKERS + 3):
+            receiver.receive(seq, [b"abc"], bool(seq % 2))
+        messages = (MARKERS + 2) * (3 + MESSAGE_BYTES)
+        assert receiver.memory == messages + 2 * RUN_BYTES
+        receiver.next_event()
+        assert receiver.memory == messages - (3 + MESSAGE_BYTES) + RUN_BYTES
+        receiver.drop_all()
+        assert receiver.memory == 0
+
+    def test_p3_losses_side_by_side_cost_nothing(self) -> None:
+        receiver = a_receiver()
+        for seq in range(1, 100):
+            receiver.receive_gone(seq, seq, "rotated")
+        assert receiver.memory == 0
+
+    def test_resets_that_wait_are_counted(self) -> None:
+        receiver = a_receiver()
+        receiver.receive(1, [b"a"], False)
+        receiver.restart(Position("E2", 0), "epoch")
+        receiver.receive(1, [b"b"], False)
+        receiver.restart(Position("E3", 4), "epoch")
+        assert (receiver.resets, receiver.ack_seq) == (2, 4)
+        receiver.next_event()
+        receiver.next_event()
+        assert (receiver.resets, receiver.ack_seq) == (1, 4)
+        receiver.next_event()
+        receiver.next_event()
+        assert (receiver.resets, receiver.ack_seq) == (0, 4)
 
 
 class TestTaking:
