@@ -137,6 +137,25 @@ class TestBounds:
         assert len(history) == 10
         assert len(inside(history, "_entries")) < 1000
 
+    def test_i9_it_is_given_back_when_that_is_half_of_the_list_and_not_before(self) -> None:
+        """So a trim costs what it drops, however much is held."""
+        history = a_history(messages=10_000, size=10_000)
+        history.extend([b"x"] * 10_000, False, None, now=0.0)
+        sizes: list[int] = []
+        for through in (300, 4_000, 4_999, 5_000):
+            history.drop_through(through)
+            sizes.append(len(inside(history, "_entries")))
+        assert sizes == [10_000, 10_000, 10_000, 5_000]
+        assert (history.first, history.entry(5_001)[0], history.size) == (5_001, b"x", 5_000)
+
+    def test_a_short_list_is_left_as_it_is(self) -> None:
+        history = a_history()
+        history.extend([b"x"] * 300, False, None, now=0.0)
+        history.drop_through(256)
+        assert len(inside(history, "_entries")) == 300
+        history.drop_oldest()
+        assert (len(inside(history, "_entries")), len(history)) == (43, 43)
+
 
 class TestReading:
     def test_a_batch_ends_at_the_head_at_its_count_and_before_its_bytes(self) -> None:
@@ -166,10 +185,11 @@ class TestReading:
         assert history.entry(1) == (b"a", True, "@session", 2.0)
 
     def test_reading_what_was_dropped_is_a_bug_of_ours(self) -> None:
-        history = filled(b"a", b"b")
-        history.drop_oldest()
-        with pytest.raises(AssertionError):
-            history.entry(1)
+        for drop in (History.drop_oldest, lambda history: history.drop_through(1)):
+            history = filled(b"a", b"b")
+            drop(history)
+            with pytest.raises(AssertionError):
+                history.entry(1)
 
 
 @given(steps)
