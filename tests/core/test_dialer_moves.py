@@ -28,6 +28,7 @@ from gapless.core.watch import Watch
 
 from .by_hand import WELCOME, ClientByHand
 
+NOTHING = Gauges(active=0, stale=0, total=0, bytes_held=0, messages_held=0)
 PLENTY = 1 << 20
 
 
@@ -124,7 +125,7 @@ class Stayer(Dialer):
 
 def test_a_link_that_nobody_waits_on_is_left_with_the_first_answer() -> None:
     config = Config()
-    watch = Watch(config, lambda _: Gauges(0, 0, 0, 0, 0))
+    watch = Watch(config, lambda _: NOTHING)
     dialer = Stayer(config, rng=Random(1), books=Accounts(config), watch=watch)
     dialer.start(now=0.0)
     for link, now in ((1, 0.0), (2, 60.0)):

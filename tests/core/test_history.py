@@ -185,9 +185,10 @@ class TestReading:
         assert history.entry(1) == (b"a", True, "@session", 2.0)
 
     def test_reading_what_was_dropped_is_a_bug_of_ours(self) -> None:
-        for drop in (History.drop_oldest, lambda history: history.drop_through(1)):
-            history = filled(b"a", b"b")
-            drop(history)
+        rotated, trimmed = filled(b"a", b"b"), filled(b"a", b"b")
+        rotated.drop_oldest()
+        trimmed.drop_through(1)
+        for history in (rotated, trimmed):
             with pytest.raises(AssertionError):
                 history.entry(1)
 

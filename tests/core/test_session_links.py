@@ -31,6 +31,8 @@ from gapless.core.watch import Watch
 
 from .by_hand import WELCOME, ClientByHand, HubByHand
 
+NOTHING = Gauges(active=0, stale=0, total=0, bytes_held=0, messages_held=0)
+
 
 def codes(frames: list[Frame]) -> list[int]:
     return [frame.code for frame in frames if isinstance(frame, Close)]
@@ -56,7 +58,7 @@ class Plain(Session):
 
     def __init__(self) -> None:
         config = Config()
-        watch = Watch(config, lambda _: Gauges(0, 0, 0, 0, 0))
+        watch = Watch(config, lambda _: NOTHING)
         super().__init__(config, rng=Random(1), books=Accounts(config), watch=watch)
 
     def carry(self, *, attached: bool) -> None:
