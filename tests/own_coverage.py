@@ -83,7 +83,8 @@ def measure(module: str) -> Figure:
         run = coverage("run", *data, *traced, "-m", *tests)
         if run.returncode:
             return Figure(module, 1, 0, failure=run.stdout[-2000:] + run.stderr[-2000:])
-        coverage("json", *data, "-q", "-o", f"{scratch}/json")
+        if coverage("json", *data, "-q", "-o", f"{scratch}/json").returncode:
+            return Figure(module, 1, 0, failure="its tests don't import it")
         (report,) = json.loads(Path(scratch, "json").read_text())["files"].values()
     summary = report["summary"]
     missing = [str(line) for line in report["missing_lines"]]
