@@ -6,7 +6,8 @@ from gapless.core.closing import Code
 from gapless.core.config import KIB
 from gapless.core.credit import MESSAGE_CHARGE, charge
 from gapless.core.frames import Ack, Data, Frame, Gone, Offer, Offered, Refused
-from gapless.core.intake import Intake, IntakePhase
+from gapless.core.intake import INTAKE_BYTES, Intake, IntakePhase
+from gapless.core.receiver import MESSAGE_BYTES
 from gapless.core.violation import Violation
 
 from .by_hand import numbered
@@ -19,7 +20,14 @@ class Desk:
     """An intake, its publisher and its store, step by step."""
 
     def __init__(self) -> None:
-        self.intake = Intake("commands", "@s", window=WINDOW, new_epoch=counted("P"))
+        self.has_memory = True
+        self.intake = Intake(
+            "commands",
+            "@s",
+            window=WINDOW,
+            new_epoch=counted("P"),
+            may_credit=lambda _: self.has_memory,
+        )
         self.id = 0
 
     def offer(self, epoch: str | None = None, *, remembers: bool = False) -> str | None:
@@ -234,6 +242,15 @@ class TestCredit:
         assert desk.intake.held_bytes == charge(payloads[2:])
         assert desk.says() == Ack(1, 2, WINDOW + 2 * 132)
 
+    def test_p3_without_memory_what_is_accepted_is_acked_and_no_more_is_let_in(self) -> None:
+        desk = opened()
+        desk.data(1, b"a", b"b")
+        desk.has_memory = False
+        desk.accept(1)
+        assert desk.says() == Ack(1, 1, WINDOW)
+        desk.accept(1)
+        assert desk.says() == Ack(1, 2, WINDOW + 66), "holding nothing, one may always go on (P4)"
+
     def test_credit_that_came_back_is_announced_without_an_ack_moving(self) -> None:
         """Model item 4: a limit that grows only with accepts deadlocks after a refusal."""
         desk = opened()
@@ -315,6 +332,78 @@ class TestRefusing:
         assert desk.says() == Offered(2, "known", "P1", 0, WINDOW)
         desk.data(1, b"a")
         assert desk.start() == (1, [b"a"])
+
+
+class TestShedding:
+    """What is queued can be dropped to free memory: the publisher keeps it and sends it again."""
+
+    def test_p4_what_is_queued_is_refused_for_now_and_comes_again(self) -> None:
+        desk = opened()
+        desk.data(1, b"a", b"b", b"c")
+        desk.accept(1)
+        desk.says()
+        assert desk.intake.shed(0.5)
+        assert (desk.intake.held_bytes, desk.intake.memory) == (0, INTAKE_BYTES)
+        desk.says()
+        assert desk.says() == Refused(1, 2, 3, "busy", 500)
+        desk.data(4, b"d")
+        assert desk.start() is None, "what follows is discarded until it comes again"
+        desk.data(2, b"b", b"c", b"d")
+        assert desk.accept() == (2, [b"b", b"c", b"d"])
+
+    def test_it_can_be_partly_looked_at_already(self) -> None:
+        desk = opened()
+        desk.data(1, b"a", b"b")
+        assert desk.intake.next_chunk(1, 9) is not None
+        assert desk.intake.shed(0.5)
+        assert desk.start() is None
+
+    def test_what_the_publisher_skips_is_not_refused(self) -> None:
+        desk = opened()
+        desk.gone(1, 4)
+        assert not desk.intake.shed(0.5), "that takes nothing"
+        assert desk.intake.accepted == 4
+        desk.data(5, b"e")
+        assert desk.intake.shed(0.5)
+        desk.says()
+        assert desk.says() == Refused(1, 5, 5, "busy", 500)
+
+    def test_where_nothing_is_queued_nothing_is_said(self) -> None:
+        assert not Desk().intake.shed(0.5)
+        desk = opened()
+        assert not desk.intake.shed(0.5)
+        desk.data(1, b"a", b"b")
+        desk.start(1)
+        assert not desk.intake.shed(0.5), "of what follows an append in flight nothing can be said"
+        desk.intake.handle_refused("full", 1.0)
+        assert not desk.intake.shed(0.5), "it is refused already"
+
+    def test_i8_what_is_queued_is_held_whether_looked_at_or_not(self) -> None:
+        desk = opened()
+        desk.data(1, b"aa", b"bbb")
+        held = INTAKE_BYTES + 5 + 2 * MESSAGE_BYTES
+        assert desk.intake.memory == held
+        desk.intake.next_chunk(1, 9)
+        assert desk.intake.memory == held
+        desk.start(1)
+        assert desk.intake.memory == INTAKE_BYTES + 3 + MESSAGE_BYTES, "the channel counts the rest"
+
+
+class TestForbidden:
+    def test_what_is_sent_to_a_channel_of_ours_is_answered_and_refused(self) -> None:
+        """Rule 7: each publish ends in one way, whatever it was about."""
+        desk = Desk()
+        desk.intake.forbidden = "forbidden"
+        desk.intake.receive_offer(Offer(1, "@ghost", None, 1), now=0.0)
+        desk.intake.turn_away()
+        assert isinstance(desk.says(), Offered)
+        assert desk.says() is None
+        desk.id = 1
+        desk.data(1, b"a", b"b")
+        desk.intake.turn_away()
+        assert isinstance(desk.says(), Ack)
+        assert desk.says() == Refused(1, 1, 2, "forbidden", None)
+        assert desk.intake.accepted == 0
 
 
 class TestLinkLost:

@@ -202,8 +202,7 @@ class ServerSession(Session):
 
     def end(self, now: float) -> None:
         """Let go of pins, cursors, link and lease: the session is over."""
-        if self.state is not SessionState.CLOSED:
-            self._advance(SessionTrigger.END)
+        self._advance(SessionTrigger.END)
         self.close_link(Ending(Code.DONE, "the session is over"), now)
         self._timers.set("lease", None)
         for intake in self._intakes.values():
@@ -386,14 +385,14 @@ class ServerSession(Session):
         self._denied.clear()
         self._last_offer = 0
         self._welcome = self._goaway = None
-        if self.state is SessionState.UP and self._link is None:
+        if self.state is SessionState.UP:
             self._advance(SessionTrigger.DETACH)
             self._books.move(self, Shed.SESSION, now=now)
             self._timers.set("lease", now + self.config.lease)
 
     def _handle_timer(self, name: str, now: float) -> None:
-        if name == "lease" and self.state is SessionState.DOWN:
-            self._hub.session_over(self, now)
+        # The lease: there is no other, and it only runs while there is no link.
+        self._hub.session_over(self, now)
 
     def _lanes(self) -> list[Lane]:
         return list(self._intakes.values())
@@ -427,8 +426,7 @@ class ServerSession(Session):
             self._touch(reader)
 
     def _drop_reader(self, reader: Reader) -> None:
-        if self._readers.get(reader.name) is reader:
-            del self._readers[reader.name]
+        del self._readers[reader.name]
         if self._outbound.get(reader.channel.id) is reader:
             del self._outbound[reader.channel.id]
         self._speaking.pop(reader, None)
