@@ -209,7 +209,7 @@ class TestMemory:
         """Budget's second step: unpinned history. Who had not read it is told why."""
         channel = full(acked=3)
         assert channel.shed()
-        assert (channel.history.first, channel.dropped_reason) == (4, "shed")
+        assert (channel.history.first, channel.losses.why(3)) == (4, "shed")
         assert not channel.shed(), "what the pin needs stays"
         channel.unpin("ann")
         assert channel.shed()

@@ -116,8 +116,11 @@ class TestShedding:
         shelf.publish(b"m1", b"m2")
         shelf.channels.news.moved.clear()
         assert shelf.channels.shed(shelf.channel())
-        assert (shelf.channel().history.first, shelf.channel().dropped_reason) == (3, "shed")
+        assert (shelf.channel().history.first, shelf.channel().losses.why(2)) == (3, "shed")
         assert list(shelf.channels.news.moved) == [shelf.channel()]
+        shelf.channels.news.moved.clear()
+        assert not shelf.channels.shed(shelf.channel()), "there is nothing left"
+        assert shelf.channels.news.moved == {}
 
     def test_of_what_is_pinned_only_what_stalled_readers_need(self) -> None:
         shelf = pinned()
@@ -165,13 +168,14 @@ class TestClientsWait:
         shelf.publish(b"m", name="other")
         author = Author(shelf)
         assert author.offer() == []
-        assert list(shelf.channels.homeless) == [author.intake]
+        homeless = shelf.channels.openings.homeless
+        assert list(homeless) == ["news"]
         shelf.channels.rehouse(now=1.0)
-        assert list(shelf.channels.homeless) == [author.intake], "there is none yet"
+        assert (list(homeless), author.hears()) == (["news"], []), "there is none yet"
         shelf.channels.forget("other")
         shelf.channels.rehouse(now=2.0)
         assert [type(frame) for frame in author.hears()] == [Offered]
-        assert shelf.channels.homeless == {}
+        assert list(homeless) == []
 
 
 class TestForgetting:

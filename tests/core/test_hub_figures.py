@@ -122,13 +122,15 @@ class TestWithoutMemory:
         assert len(desk.hub.sessions) == 1, "its session can be resumed"
 
     def test_then_who_has_said_most_then_the_session_that_takes_most(self) -> None:
+        """To a factor of two: it has more than twice what the other has."""
         desk = HubByHand(config=HUB, verify=None)
         for link in (1, 2, 3):
             desk.open(link)
             desk.say(link, Hello(1, None, None, 1024))
         for link in (1, 2):
             desk.hub.handle_authorized(link, Grant("ann"), now=desk.now)
-        desk.say(2, Subscribe(1, "news", "earliest", 1 << 20))
+        for number in range(1, 8):
+            desk.say(2, Subscribe(number, f"c{number}", "earliest", 1 << 20))
         ballast = fill(desk, left=-1)
         desk.say(1, Ping(1, 0))
         assert list(desk.endings()) == [3]

@@ -11,7 +11,7 @@ from gapless.core.receiver import MESSAGE_BYTES
 from gapless.core.violation import Violation
 
 from .by_hand import numbered
-from .parts import counted
+from .parts import EVERYTHING, counted
 
 WINDOW = KIB
 
@@ -342,7 +342,7 @@ class TestShedding:
         desk.data(1, b"a", b"b", b"c")
         desk.accept(1)
         desk.says()
-        assert desk.intake.shed(0.5)
+        assert desk.intake.shed(EVERYTHING, 0.5)
         assert (desk.intake.held_bytes, desk.intake.memory) == (0, INTAKE_BYTES)
         desk.says()
         assert desk.says() == Refused(1, 2, 3, "busy", 500)
@@ -355,28 +355,51 @@ class TestShedding:
         desk = opened()
         desk.data(1, b"a", b"b")
         assert desk.intake.next_chunk(1, 9) is not None
-        assert desk.intake.shed(0.5)
+        assert desk.intake.shed(1 + MESSAGE_BYTES, 0.5)
+        assert desk.intake.memory == INTAKE_BYTES + 1 + MESSAGE_BYTES
+        assert desk.accept() == (1, [b"a"]), "one was enough"
+        assert desk.intake.next_chunk(1, 9) is None
+        desk.data(2, b"b")
+        assert desk.intake.next_chunk(1, 9) is not None
+        assert desk.intake.shed(EVERYTHING, 0.5)
         assert desk.start() is None
 
     def test_what_the_publisher_skips_is_not_refused(self) -> None:
         desk = opened()
         desk.gone(1, 4)
-        assert not desk.intake.shed(0.5), "that takes nothing"
+        assert not desk.intake.shed(EVERYTHING, 0.5), "that takes nothing"
         assert desk.intake.accepted == 4
         desk.data(5, b"e")
-        assert desk.intake.shed(0.5)
+        assert desk.intake.shed(EVERYTHING, 0.5)
         desk.says()
         assert desk.says() == Refused(1, 5, 5, "busy", 500)
 
-    def test_where_nothing_is_queued_nothing_is_said(self) -> None:
-        assert not Desk().intake.shed(0.5)
+    def test_nor_what_it_skips_behind_what_is_kept(self) -> None:
+        """A skip between two messages goes only with the one before it; then it is said again."""
         desk = opened()
-        assert not desk.intake.shed(0.5)
+        desk.data(1, b"a")
+        desk.gone(2, 4)
+        desk.data(5, b"e")
+        assert desk.intake.shed(1, 0.5)
+        assert desk.accept() == (1, [b"a"])
+        assert desk.accept() is None
+        assert desk.intake.accepted == 4
+        assert list(iter(desk.says, None))[-1] == Refused(1, 5, 5, "busy", 500)
+
+    def test_where_nothing_is_queued_nothing_is_said(self) -> None:
+        assert not Desk().intake.shed(EVERYTHING, 0.5)
+        desk = opened()
+        assert not desk.intake.shed(EVERYTHING, 0.5)
         desk.data(1, b"a", b"b")
         desk.start(1)
-        assert not desk.intake.shed(0.5), "of what follows an append in flight nothing can be said"
+        before = desk.intake.memory
+        assert not desk.intake.shed(EVERYTHING, 0.5), "nothing can be said of what follows it"
+        assert desk.intake.memory == before
         desk.intake.handle_refused("full", 1.0)
-        assert not desk.intake.shed(0.5), "it is refused already"
+        assert not desk.intake.shed(EVERYTHING, 0.5), "it is refused already"
+        assert [frame for frame in iter(desk.says, None) if isinstance(frame, Refused)] == [
+            Refused(1, 1, 1, "full", 1000)
+        ]
 
     def test_i8_what_is_queued_is_held_whether_looked_at_or_not(self) -> None:
         desk = opened()

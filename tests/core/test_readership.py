@@ -44,15 +44,6 @@ def test_so_are_the_servers_own() -> None:
     assert (list(people.locals(channel)), channel.reader_count) == ([], 0)
 
 
-def test_who_waits_for_a_channel_is_told_once() -> None:
-    people: Readership[str] = Readership()
-    for session in ("ann", "bob", "ann"):
-        people.park(session, "news")
-    assert list(people.take_parked("other")) == []
-    assert list(people.take_parked("news")) == ["ann", "bob"]
-    assert list(people.take_parked("news")) == []
-
-
 def test_p3_nothing_is_kept_of_a_channel_that_nobody_reads() -> None:
     people: Readership[str] = Readership()
     for _ in range(3):
@@ -62,4 +53,4 @@ def test_p3_nothing_is_kept_of_a_channel_that_nobody_reads() -> None:
     local = LocalReader(a_channel(), "latest", now=0.0)
     people.add_local(local)
     people.remove_local(local)
-    assert [inside(people, name) for name in ("_readers", "_locals", "_parked")] == [{}, {}, {}]
+    assert [inside(people, name) for name in ("_readers", "_locals")] == [{}, {}]

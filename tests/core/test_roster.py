@@ -6,7 +6,7 @@ from gapless.core.authorize import Grant
 from gapless.core.budget import Shed
 from gapless.core.closing import Code, Ending
 from gapless.core.config import Config
-from gapless.core.frames import Hello, Subscribe, Welcome
+from gapless.core.frames import Hello, Welcome
 from gapless.core.link import Link
 from gapless.core.roster import Roster
 from gapless.core.server import ServerSession
@@ -127,17 +127,6 @@ class TestLinks:
         assert links == [1, None]
         desk.roster.close(1, OVER, 0.0)
         assert session.id in desk.roster.sessions, "the session goes on"
-
-    def test_the_session_that_takes_most_loses_its_link_first(self) -> None:
-        desk = Desk()
-        assert not desk.roster.close_largest(OVER, 0.0)
-        small, _ = desk.welcomed(1)
-        large, _ = desk.welcomed(2, BOB)
-        large.receive_frame(2, Subscribe(1, "news", "earliest", 1), now=0.0)
-        assert desk.roster.close_largest(OVER, 0.0)
-        assert (small.link, large.link) == (1, None)
-        assert desk.roster.close_largest(OVER, 0.0)
-        assert not desk.roster.close_largest(OVER, 0.0), "none is left"
 
     def test_all_links_can_be_closed(self) -> None:
         desk = Desk()

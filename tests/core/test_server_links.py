@@ -13,6 +13,7 @@ from gapless.core.frames import (
     Ended,
     Frame,
     Goaway,
+    Live,
     Offer,
     Offered,
     Subscribe,
@@ -192,24 +193,34 @@ class TestStores:
         assert isinstance(ended, Ended)
         assert (ended.reason, ended.again) == ("epoch", True)
 
-    def opened_and_gone(self, *before: Subscribe) -> list[Frame]:
+    def test_p4_who_is_told_of_a_channel_that_has_gone_again_waits_for_a_place(self) -> None:
         """`news` is opened for a client, and forgotten for another before that was told."""
         desk = DurableHubByHand(config=replace(HUB, max_channels=1, max_hub_channels=1))
         desk.greet(1, None, ask(1))
-        assert desk.hear(1) == []
-        desk.say(1, *before)
         desk.answer(*desk.asked())
         desk.hub.channels.forget("news")
         assert desk.hub.publish("other", b"m", now=desk.now) is None
-        return desk.hear(1)
-
-    def test_a_channel_that_the_hub_has_no_place_for_any_more_is_denied(self) -> None:
-        (answer,) = self.opened_and_gone()
+        assert desk.hear(1) == []
+        assert list(desk.hub.channels.openings.homeless) == ["news"]
+        desk.say(1, ask(2, "more"))
+        (denied,) = desk.hear(1)
+        assert isinstance(denied, Subscribed)
+        assert denied.outcome == Denied("too many channels"), "it takes one of its own places"
+        desk.answer(*desk.asked())
+        desk.hub.channels.forget("other")
+        assert desk.hear(1) == []
+        desk.answer(*desk.asked())
+        (answer,) = desk.hear(1)
         assert isinstance(answer, Subscribed)
-        assert answer.outcome == Denied("full")
+        assert (answer.request, answer.outcome) == (1, Live())
 
-    def test_p3_who_reads_no_answers_is_sent_away_then_as_ever(self) -> None:
-        assert codes(self.opened_and_gone(ask(2, "@x"))) == [Code.POLICY]
+    def test_p3_who_reads_no_answers_is_sent_away(self) -> None:
+        desk = HubByHand(config=replace(HUB, max_channels=1))
+        desk.greet(1)
+        desk.say(1, ask(1, "@x"))
+        assert desk.hub.links == 1
+        desk.say(1, ask(2, "@x"))
+        assert codes(desk.hear(1)) == [Code.POLICY]
 
 
 class TestOffers:
