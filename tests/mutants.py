@@ -31,6 +31,7 @@ addopts = ["--import-mode=importlib", "-p", "no:xdist", "-p", "no:cacheprovider"
 source_paths = ["src"]
 only_mutate = ["src/gapless/core/{module}.py"]
 pytest_add_cli_args_test_selection = ["tests/core"]
+timeout_multiplier = 5.0
 """
 
 
