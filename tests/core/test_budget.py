@@ -172,9 +172,8 @@ class TestThresholds:
             Limits(warning=10, cleanup=9, limit=20)
         with pytest.raises(ConfigError, match=r"^Limits\.limit is below Limits\.cleanup$"):
             Limits(warning=10, cleanup=20, limit=19)
-        with pytest.raises(
-            ConfigError, match=r"^Limits\.stale_age is below Limits\.aggressive_age$"
-        ):
+        words = r"^Limits\.stale_age is below Limits\.aggressive_age$"
+        with pytest.raises(ConfigError, match=words):
             Limits(stale_age=119.9)
 
     def test_the_extremes_are_legal(self) -> None:

@@ -177,6 +177,20 @@ class TestClientsWait:
         assert [type(frame) for frame in author.hears()] == [Offered]
         assert list(homeless) == []
 
+    def test_p4_all_who_wait_for_one_channel_are_named_or_served_when_it_is_open(self) -> None:
+        shelf = Shelf(replace(HUB, max_hub_channels=1), durable=False)
+        shelf.publish(b"m", name="other")
+        author, openings = Author(shelf), shelf.channels.openings
+        assert openings.want("news", "ann", now=0.0) is None
+        assert author.offer() == []
+        shelf.channels.forget("other")
+        shelf.channels.rehouse(now=1.0)
+        assert shelf.channels.news.opened["news"] == {"ann": None}
+        assert [type(frame) for frame in author.hears()] == [Offered]
+        assert openings.want("news", "ann", now=1.0) is shelf.channel()
+        shelf.channels.forget_idle(shelf.channel())
+        assert shelf.channels.find("news") is not None, "she hasn't been told yet"
+
 
 class TestForgetting:
     def test_a_channel_that_is_forgotten_while_the_store_opens_it_is_not_opened(self) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from gapless.core.authorize import Grant
 from gapless.core.budget import Shed
-from gapless.core.closing import Code
+from gapless.core.closing import Code, Ending
 from gapless.core.config import KIB, Config
 from gapless.core.errors import NoMemory
 from gapless.core.events import Authorize
@@ -45,6 +45,15 @@ class TestFigures:
             sessions=2, links=2, channels=1, messages=1, received=0, sent=1, errors=1
         )
         assert desk.hub.metrics(now=desk.now).gauges.active == 1
+
+    def test_a_handshake_that_was_refused_is_an_error_though_it_never_was_a_link(self) -> None:
+        desk = HubByHand()
+        refused = Ending(Code.VIOLATION, "no such path", status=404)
+        desk.hub.handle_link_lost(1, refused, now=desk.now)
+        assert desk.hub.stats(now=desk.now).errors == 1
+        assert desk.hub.next_deadline() is None, "nothing is held"
+        desk.lose(2)
+        assert desk.hub.stats(now=desk.now).errors == 1, "that was none"
 
     def test_how_it_is_and_that_it_tells_a_change(self) -> None:
         desk = HubByHand()

@@ -3,69 +3,12 @@
 import pytest
 
 from gapless.core.closing import Code
-from gapless.core.config import KIB
-from gapless.core.credit import MESSAGE_CHARGE, charge
-from gapless.core.frames import Ack, Data, Frame, Gone, Offer, Offered, Refused
-from gapless.core.intake import INTAKE_BYTES, Intake, IntakePhase
-from gapless.core.receiver import MESSAGE_BYTES
+from gapless.core.credit import charge
+from gapless.core.frames import Ack, Gone, Offer, Offered, Refused
+from gapless.core.intake import IntakePhase
 from gapless.core.violation import Violation
 
-from .by_hand import numbered
-from .parts import EVERYTHING, counted
-
-WINDOW = KIB
-
-
-class Desk:
-    """An intake, its publisher and its store, step by step."""
-
-    def __init__(self) -> None:
-        self.has_memory = True
-        self.intake = Intake(
-            "commands",
-            "@s",
-            window=WINDOW,
-            new_epoch=counted("P"),
-            may_credit=lambda _: self.has_memory,
-        )
-        self.id = 0
-
-    def offer(self, epoch: str | None = None, *, remembers: bool = False) -> str | None:
-        """A new offer; returns the epoch the store must be asked about."""
-        self.id += 1
-        self.intake.receive_offer(Offer(self.id, "commands", epoch, 1), now=0.0)
-        return self.intake.prepare_answer(store_remembers=remembers)
-
-    def says(self) -> Frame | None:
-        return self.intake.next_control(now=0.0)
-
-    def data(self, first: int, *payloads: bytes) -> None:
-        self.intake.receive_data(Data(self.id, first, list(payloads), False), now=0.0)
-
-    def gone(self, first: int, last: int) -> None:
-        self.intake.receive_gone(Gone(self.id, first, last, "skipped"), now=0.0)
-
-    def start(self, most: int = 100, size: int = 10**6) -> tuple[int, list[bytes]] | None:
-        """Hand the next chunk to the store."""
-        chunk = self.intake.next_chunk(most, size)
-        if chunk is None:
-            return None
-        self.intake.take_chunk(chunk)
-        return chunk.first, chunk.payloads
-
-    def accept(self, most: int = 100) -> tuple[int, list[bytes]] | None:
-        started = self.start(most)
-        if started is not None:
-            self.intake.handle_accepted()
-        return started
-
-
-def opened() -> Desk:
-    """An intake whose first offer is answered."""
-    desk = Desk()
-    desk.offer()
-    assert desk.says() == Offered(1, "new", "P1", 0, WINDOW)
-    return desk
+from .publishing_desk import WINDOW, PublishingDesk, opened
 
 
 class TestOffer:
@@ -118,7 +61,7 @@ class TestOffer:
         assert desk.intake.phase is IntakePhase.OPEN
 
     def test_data_before_the_answer_is_a_violation(self) -> None:
-        desk = Desk()
+        desk = PublishingDesk()
         with pytest.raises(Violation, match="before offered"):
             desk.data(1, b"a")
         desk.offer()
@@ -130,7 +73,7 @@ class TestOffer:
 
 class TestStoreThatRemembers:
     def test_a_numbering_this_hub_never_saw_is_asked_about(self) -> None:
-        desk = Desk()
+        desk = PublishingDesk()
         assert desk.offer("P9", remembers=True) == "P9"
         assert desk.says() is None, "until the store has answered"
         desk.intake.handle_recalled("P9", 7)
@@ -139,7 +82,7 @@ class TestStoreThatRemembers:
         assert desk.accept() == (8, [b"new"])
 
     def test_one_the_store_never_saw_either_begins_anew(self) -> None:
-        desk = Desk()
+        desk = PublishingDesk()
         desk.offer("P9", remembers=True)
         desk.intake.handle_recalled("P9", None)
         assert desk.says() == Offered(1, "new", "P1", 0, WINDOW)
@@ -151,7 +94,7 @@ class TestStoreThatRemembers:
 
     def test_an_answer_for_an_older_offer_is_ignored(self) -> None:
         """I13."""
-        desk = Desk()
+        desk = PublishingDesk()
         desk.intake.handle_recalled("P9", 7)
         desk.offer("P9", remembers=True)
         desk.offer("P8", remembers=True)
@@ -334,88 +277,10 @@ class TestRefusing:
         assert desk.start() == (1, [b"a"])
 
 
-class TestShedding:
-    """What is queued can be dropped to free memory: the publisher keeps it and sends it again."""
-
-    def test_p4_what_is_queued_is_refused_for_now_and_comes_again(self) -> None:
-        desk = opened()
-        desk.data(1, b"a", b"b", b"c")
-        desk.accept(1)
-        desk.says()
-        assert desk.intake.shed(EVERYTHING, 0.5)
-        assert (desk.intake.held_bytes, desk.intake.memory) == (0, INTAKE_BYTES)
-        desk.says()
-        assert desk.says() == Refused(1, 2, 3, "busy", 500)
-        desk.data(4, b"d")
-        assert desk.start() is None, "what follows is discarded until it comes again"
-        desk.data(2, b"b", b"c", b"d")
-        assert desk.accept() == (2, [b"b", b"c", b"d"])
-
-    def test_it_can_be_partly_looked_at_already(self) -> None:
-        desk = opened()
-        desk.data(1, b"a", b"b")
-        assert desk.intake.next_chunk(1, 9) is not None
-        assert desk.intake.shed(1 + MESSAGE_BYTES, 0.5)
-        assert desk.intake.memory == INTAKE_BYTES + 1 + MESSAGE_BYTES
-        assert desk.accept() == (1, [b"a"]), "one was enough"
-        assert desk.intake.next_chunk(1, 9) is None
-        desk.data(2, b"b")
-        assert desk.intake.next_chunk(1, 9) is not None
-        assert desk.intake.shed(EVERYTHING, 0.5)
-        assert desk.start() is None
-
-    def test_what_the_publisher_skips_is_not_refused(self) -> None:
-        desk = opened()
-        desk.gone(1, 4)
-        assert not desk.intake.shed(EVERYTHING, 0.5), "that takes nothing"
-        assert desk.intake.accepted == 4
-        desk.data(5, b"e")
-        assert desk.intake.shed(EVERYTHING, 0.5)
-        desk.says()
-        assert desk.says() == Refused(1, 5, 5, "busy", 500)
-
-    def test_nor_what_it_skips_behind_what_is_kept(self) -> None:
-        """A skip between two messages goes only with the one before it; then it is said again."""
-        desk = opened()
-        desk.data(1, b"a")
-        desk.gone(2, 4)
-        desk.data(5, b"e")
-        assert desk.intake.shed(1, 0.5)
-        assert desk.accept() == (1, [b"a"])
-        assert desk.accept() is None
-        assert desk.intake.accepted == 4
-        assert list(iter(desk.says, None))[-1] == Refused(1, 5, 5, "busy", 500)
-
-    def test_where_nothing_is_queued_nothing_is_said(self) -> None:
-        assert not Desk().intake.shed(EVERYTHING, 0.5)
-        desk = opened()
-        assert not desk.intake.shed(EVERYTHING, 0.5)
-        desk.data(1, b"a", b"b")
-        desk.start(1)
-        before = desk.intake.memory
-        assert not desk.intake.shed(EVERYTHING, 0.5), "nothing can be said of what follows it"
-        assert desk.intake.memory == before
-        desk.intake.handle_refused("full", 1.0)
-        assert not desk.intake.shed(EVERYTHING, 0.5), "it is refused already"
-        assert [frame for frame in iter(desk.says, None) if isinstance(frame, Refused)] == [
-            Refused(1, 1, 1, "full", 1000)
-        ]
-
-    def test_i8_what_is_queued_is_held_whether_looked_at_or_not(self) -> None:
-        desk = opened()
-        desk.data(1, b"aa", b"bbb")
-        held = INTAKE_BYTES + 5 + 2 * MESSAGE_BYTES
-        assert desk.intake.memory == held
-        desk.intake.next_chunk(1, 9)
-        assert desk.intake.memory == held
-        desk.start(1)
-        assert desk.intake.memory == INTAKE_BYTES + 3 + MESSAGE_BYTES, "the channel counts the rest"
-
-
 class TestForbidden:
     def test_what_is_sent_to_a_channel_of_ours_is_answered_and_refused(self) -> None:
         """Rule 7: each publish ends in one way, whatever it was about."""
-        desk = Desk()
+        desk = PublishingDesk()
         desk.intake.forbidden = "forbidden"
         desk.intake.receive_offer(Offer(1, "@ghost", None, 1), now=0.0)
         desk.intake.turn_away()
@@ -438,7 +303,7 @@ class TestLinkLost:
         assert desk.start() is None
 
     def test_before_the_first_answer_there_is_nothing_to_forget(self) -> None:
-        desk = Desk()
+        desk = PublishingDesk()
         desk.offer()
         desk.intake.handle_link_lost(now=0.0)
         assert desk.intake.epoch is None
@@ -453,63 +318,3 @@ class TestLinkLost:
         desk.intake.handle_accepted()
         assert desk.intake.accepted == 1
         assert desk.says() is None, "nobody to tell"
-
-
-TEN = 10 + MESSAGE_CHARGE
-"""Bytes of a message of ten, as they are charged."""
-
-
-class TestShed:
-    """P4: what there is no memory for goes, newest first, and is asked for again."""
-
-    def test_what_was_queued_before_is_accepted_first_and_then_the_rest_refused(self) -> None:
-        desk = opened()
-        desk.data(1, *numbered(1, 4, 10))
-        assert desk.intake.shed(2 * TEN - 1, 1.0)
-        assert desk.intake.held_bytes == 2 * TEN
-        assert isinstance(desk.says(), Ack)
-        assert desk.says() is None, "a refusal says that all before it is accepted"
-        desk.data(5, b"discarded")
-        assert desk.accept() == (1, numbered(1, 2, 10))
-        ack = desk.says()
-        assert isinstance(ack, Ack)
-        assert ack.seq == 2
-        assert desk.says() == Refused(1, 3, 4, "busy", 1000)
-        desk.data(3, *numbered(3, 4, 10))
-        assert desk.accept() == (3, numbered(3, 4, 10))
-
-    @pytest.mark.parametrize("kept", range(5))
-    def test_it_goes_back_into_what_is_being_handed_over(self, kept: int) -> None:
-        """Two messages are left of a batch that the store takes one by one, and two came since."""
-        desk = opened()
-        desk.data(1, *numbered(1, 3, 10))
-        assert desk.accept(1) == (1, numbered(1, 1, 10))
-        desk.data(4, *numbered(4, 5, 10))
-        assert desk.intake.shed((4 - kept) * TEN, 1.0) is True
-        assert desk.intake.held_bytes == kept * TEN
-        taken = [payload for _, more in iter(desk.accept, None) for payload in more]
-        assert taken == numbered(2, 1 + kept, 10)
-        refused = [frame for frame in iter(desk.says, None) if isinstance(frame, Refused)]
-        assert refused == [Refused(1, 2 + kept, 5, "busy", 1000)]
-
-    def test_more_may_go_before_it_is_told(self) -> None:
-        desk = opened()
-        desk.data(1, *numbered(1, 4, 10))
-        assert desk.intake.shed(1, 1.0)
-        assert desk.intake.shed(2 * TEN, 1.0)
-        assert desk.accept() == (1, numbered(1, 1, 10))
-        refused = [frame for frame in iter(desk.says, None) if isinstance(frame, Refused)]
-        assert refused == [Refused(1, 2, 4, "busy", 1000)]
-
-    def test_where_nothing_is_queued_or_an_append_is_in_flight_nothing_goes(self) -> None:
-        desk = Desk()
-        assert not desk.intake.shed(100, 1.0)
-        desk = opened()
-        assert not desk.intake.shed(100, 1.0)
-        desk.data(1, *numbered(1, 4, 10))
-        assert desk.start(1) == (1, numbered(1, 1, 10))
-        assert not desk.intake.shed(100, 1.0)
-        desk.intake.handle_accepted()
-        assert desk.intake.shed(1000, 1.0)
-        assert not desk.intake.shed(1000, 1.0)
-        assert desk.accept() is None

@@ -18,6 +18,7 @@ from gapless.core.frames import (
     Offered,
     Subscribe,
     Subscribed,
+    Unsubscribe,
 )
 from gapless.core.server import ServerSession
 from gapless.core.states import SessionState
@@ -213,6 +214,14 @@ class TestStores:
         (answer,) = desk.hear(1)
         assert isinstance(answer, Subscribed)
         assert (answer.request, answer.outcome) == (1, Live())
+
+    def test_who_wants_a_channel_no_more_is_not_told_that_it_is_open(self) -> None:
+        desk = DurableHubByHand()
+        desk.greet(1, None, ask(1))
+        desk.answer(*desk.asked())
+        desk.say(1, Unsubscribe(1))
+        assert desk.hear(1) == []
+        assert desk.hub.channels.named["news"].reader_count == 0
 
     def test_p3_who_reads_no_answers_is_sent_away(self) -> None:
         desk = HubByHand(config=replace(HUB, max_channels=1))
