@@ -99,6 +99,15 @@ class TestThresholds:
         assert books.accounts.make_room(10, now=0.0)
         assert thing.memory == LIMIT - 10, "there was room"
 
+    def test_the_fullest_come_first_as_they_are_booked(self) -> None:
+        books = Books()
+        small, large = books.open(10, Shed.NEVER), books.open(100, Shed.NEVER)
+        assert list(books.accounts.fullest(Shed.NEVER)) == [large, small]
+        books.grow(small, 1000)
+        books.accounts.settle(now=0.0)
+        assert list(books.accounts.fullest(Shed.NEVER)) == [small, large]
+        assert list(books.accounts.fullest(Shed.INBOX)) == []
+
     def test_excess_is_what_is_above_nine_tenths(self) -> None:
         books = Books()
         books.open(LIMIT)

@@ -4,14 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from gapless.core.accounts import Accounts
 from gapless.core.authorize import allow_anyone_unpinned
 from gapless.core.channel import Channel
-from gapless.core.channels import Channels
 from gapless.core.closing import Code
 from gapless.core.config import Config
 from gapless.core.errors import InvalidChannel, TooManyChannels
-from gapless.core.events import Append, Command, Message, ReadHistory
+from gapless.core.events import Append, Message, ReadHistory
 from gapless.core.frames import (
     Close,
     Data,
@@ -25,7 +23,6 @@ from gapless.core.frames import (
     Unsubscribe,
 )
 from gapless.core.local import LocalReader
-from gapless.core.news import Ticket
 from gapless.core.position import Position
 from gapless.core.reader import Reader
 from gapless.core.store import Appended, AppendRefused, HistoryRead
@@ -33,7 +30,8 @@ from gapless.testing import Checker, Pair
 
 from .by_hand import DurableHubByHand, HubByHand, names, numbered, shown, started, taking
 from .list_store import ListStore
-from .parts import counted, lines
+from .parts import lines
+from .shelf import Shelf
 
 HUB = Config.production("hub")
 
@@ -46,41 +44,6 @@ class Waiting:
 
     def read_answered(self, reader: Reader | LocalReader) -> None:
         self.answered.append(reader)
-
-
-class Shelf:
-    """Channels with a store that is played by hand."""
-
-    def __init__(self, config: Config = HUB, *, durable: bool = True) -> None:
-        self.commands: list[Command] = []
-        self.channels = Channels(
-            config,
-            new_epoch=counted("E"),
-            durable=durable,
-            commands=self.commands,
-            books=Accounts(config),
-        )
-
-    def opened(self, name: str = "news", epoch: str = "S1", head: int = 0) -> None:
-        assert self.channels.open(name, now=0.0) is None
-        asked = self.commands.pop()
-        assert isinstance(asked, ReadHistory)
-        self.channels.handle_history(HistoryRead(asked.request, epoch, 1, head), now=0.0)
-
-    def publish(self, *payloads: bytes, name: str = "news") -> Ticket | None:
-        channel = self.channels.find(name)
-        size = sum(map(len, payloads))
-        return self.channels.publish(channel, name, list(payloads), size, False, now=0.0)
-
-    def channel(self) -> Channel:
-        channel = self.channels.find("news")
-        assert channel is not None
-        return channel
-
-    def asked(self) -> Append:
-        command = self.commands.pop(0)
-        assert isinstance(command, Append)
-        return command
 
 
 class TestAppending:

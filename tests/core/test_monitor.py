@@ -220,9 +220,12 @@ class TestAlerts:
         monitor.handle_errors(1, now=59.0)
         monitor.handle_errors(1, now=61.0)
         seen: list[list[str]] = []
+        alarmed = [monitor.is_alarmed]
         for minute in range(1, 5):
             monitor.handle_timeout(CALM, now=60.0 * minute)
             seen.append([f"{alert.status}: {alert}" for alert in alerts(monitor)])
+            alarmed.append(monitor.is_alarmed)
+        assert alarmed == [False, True, True, False, False]
         assert seen == [
             ["critical: error rate 100 %, above 10 %"],
             [],

@@ -169,6 +169,20 @@ class TestDropped:
         desk.hub.handle_timeout(now=desk.now)
         check_memory("hub", desk.hub)
 
+    def test_p3_and_by_nothing_that_is_refused(self) -> None:
+        """A session's id is no name for its own channel; it took the wait for `@me` along."""
+        desk = Full()
+        session = desk.greet(1).session
+        desk.subscribe(1, 1, "@me")
+        desk.subscribe(1, 2, session)
+        denied = [frame for frame in desk.hear(1) if isinstance(frame, Subscribed)]
+        assert [(one.request, one.outcome) for one in denied] == [(2, Denied("forbidden"))]
+        check_memory("hub", desk.hub)
+        desk.free()
+        assert desk.answers(1) == [1]
+        desk.say(1, Close(Code.DONE, "", None))
+        assert inside(inside(desk.hub.channels.openings, "_parking"), "_waiting") == {}
+
     def test_p3_so_that_a_client_can_only_wait_for_as_many_as_it_may_read(self) -> None:
         desk = Full(max_channels=3)
         desk.greet(1)

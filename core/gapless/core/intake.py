@@ -348,8 +348,8 @@ class Intake:
         """Move the cursor over what the publisher skips."""
         while self._receiver.is_at_marker:
             marker = self._receiver.next_event()
-            if isinstance(marker, Lost):
-                self._accepted = marker.last
+            assert isinstance(marker, Lost)
+            self._accepted = marker.last
 
 
 def _memory(payloads: list[bytes]) -> int:
