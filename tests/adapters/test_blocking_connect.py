@@ -1,11 +1,10 @@
 """The blocking adapter: both ways, on every wire, what is refused and in which words."""
 
-import asyncio
 import inspect
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -269,10 +268,12 @@ def test_what_nobody_here_could_await_is_refused() -> None:
     for url, ask in refused:
         with pytest.raises(ConfigError, match="is an async function"), connect(url, token=ask):
             raise AssertionError("connected")
-    done: asyncio.Future[str] = asyncio.Future(loop=asyncio.new_event_loop())
-    done.get_loop().close()
+
+    def late(refused: Ending | None) -> Awaitable[str]:
+        return token(refused)
+
     with serve(token="s3cret") as server:
-        assert "gave an awaitable" in str(refusal_of(server.url, token=lambda refused: done))
+        assert "gave an awaitable" in str(refusal_of(server.url, token=late))
 
 
 def test_an_address_that_is_taken_is_said() -> None:

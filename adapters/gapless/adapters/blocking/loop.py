@@ -15,6 +15,7 @@ Which thread drives is not decided here, but by the `Runner`.
 """
 
 import heapq
+import inspect
 import selectors
 import socket
 import threading
@@ -207,6 +208,9 @@ class Loop:
         """Call what may block in a thread of its own, which is left to itself on cancellation.
 
         A socket that comes too late is closed.
+
+        Raises:
+            TypeError: it gave an awaitable.
         """
         signal = Signal()
         results: list[Result] = []
@@ -215,7 +219,7 @@ class Loop:
 
         def work() -> None:
             try:
-                results.append(function())
+                results.append(_plain(function()))
             except BaseException as error:  # who waits is told, whatever it is
                 errors.append(error)
             with self._lock:
@@ -319,6 +323,19 @@ class Loop:
                 return self._selector.select(seconds)
         finally:
             self.is_selecting = False
+
+
+def _plain(result: Result) -> Result:
+    """Refuse what would have to be awaited.
+
+    Raises:
+        TypeError: it is an awaitable.
+    """
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError("it gave an awaitable, which nobody here awaits; it may block instead")
+    return result
 
 
 def _drop(results: list[Any]) -> None:
