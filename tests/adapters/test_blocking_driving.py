@@ -165,6 +165,28 @@ def test_what_goes_wrong_in_the_background_ends_the_session_and_is_said() -> Non
         until(lambda: server.stats().links == 0)
 
 
+def test_ctrl_c_in_the_midst_of_the_bookkeeping_ends_the_session() -> None:
+    """What state it is in nobody could say; the application sees its own exception."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def use(url: str) -> None:
+        with connect(url) as session, session.subscribe("campaign/42", timeout=LIMIT) as messages:
+            with session.runner.lock:
+                session.runner.loop.post(interrupt)
+            try:
+                next(messages)
+            finally:
+                with pytest.raises(SessionClosed, match="failed with KeyboardInterrupt"):
+                    session.publish("commands", b"not sent")
+
+    with serve() as server:
+        with pytest.raises(KeyboardInterrupt):
+            use(server.url)
+        until(lambda: server.stats().links == 0)
+
+
 @pytest.mark.parametrize("background", [False, True])
 def test_two_way_traffic_survives_resets(background: bool) -> None:
     """P1, P2, P3: nothing lost, repeated or reordered."""

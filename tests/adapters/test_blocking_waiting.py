@@ -3,6 +3,7 @@
 import signal
 import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from gapless.adapters.blocking import (
     ConfigError,
     ConnectError,
     Ending,
+    InvalidState,
     LinkUp,
     Lost,
     Position,
@@ -197,6 +199,34 @@ def test_ctrl_c_ends_a_wait_and_leaves_a_session_that_can_be_used(background: bo
             assert session.publish("commands", b"start", timeout=LIMIT).seq == 1
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_call_from_a_signal_handler_is_refused_where_it_would_wait_for_itself(
+    background: bool,
+) -> None:
+    with (
+        serve() as server,
+        connect(server.url, background=background) as session,
+        session.subscribe("campaign/42", timeout=LIMIT) as messages,
+    ):
+
+        def press() -> None:
+            runner = session.runner
+            until(lambda: bool(runner.followers if background else runner.loop.is_selecting))
+            interrupt()
+
+        def close(number: int, frame: FrameType | None) -> None:
+            session.close()
+
+        before = signal.signal(signal.SIGINT, close)
+        try:
+            with pytest.raises(InvalidState, match="signal handler"), beside(press):
+                next(messages)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        publish_numbers(server, "campaign/42", 1, 3)
+        assert take(messages, 3) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("background", [False, True])

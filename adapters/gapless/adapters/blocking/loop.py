@@ -1,4 +1,4 @@
-"""The loop: what a thread does when it drives. One turn: select, then whatever that brought.
+"""The loop: what a thread does when it drives. One turn: prepare, select, see to what came.
 
 Invariants:
 
@@ -266,25 +266,37 @@ class Loop:
 
     def settle(self) -> None:
         """Do all that is to be done without waiting."""
-        while self._posted:
-            self._posted.popleft()()
-        if self.owner.is_due:
-            self.owner.pump()
+        while self._posted or self.owner.is_due:
+            if self._posted:
+                self._posted.popleft()()
+            else:
+                self.owner.pump()
 
-    def turn(self, until: float | None, signal: Signal | None = None) -> None:
-        """Drive: wait for something to happen until that time at most, and see to it.
+    def prepare(self, until: float | None) -> None:
+        """First part of a turn: do what waits for nothing, and note how long to select.
 
         Args:
-            until: seconds of `now`.
-            signal: what the caller waits for.
+            until: the latest that the caller is to be back.
         """
         self.settle()
-        if signal is not None and signal.is_set:
-            return
-        times = [self.now() + (0.0 if self._posted else _LONGEST), until, self.owner.deadline]
+        times = [self.now() + _LONGEST, until, self.owner.deadline]
         times += [when for when, *_ in self._alarms[:1]]
         self._until = min(when for when in times if when is not None)
-        ready = self._select(max(0.0, self._until - self.now()))
+
+    def select(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """Second part: wait for something to happen, without the lock.
+
+        What is raised here is an interruption by a signal handler; nothing is left half done.
+        """
+        self.is_selecting = True
+        try:
+            with Unlocked(self._lock):
+                return self._selector.select(max(0.0, self._until - self.now()))
+        finally:
+            self.is_selecting = False
+
+    def see_to(self, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
+        """Last part: see to what has happened."""
         now = self.driven = self.now()
         if self._is_nudged:
             self._is_nudged = False
@@ -304,10 +316,11 @@ class Loop:
             return
         self.is_closed = True
         try:
-            for job in self.jobs:
-                job.cancel()
-            while self._posted:
-                self._posted.popleft()()
+            while self.jobs or self._posted:
+                for job in self.jobs:
+                    job.cancel()
+                while self._posted:
+                    self._posted.popleft()()
         finally:
             self.jobs.clear()
             for key in list(self._selector.get_map().values()):
@@ -315,14 +328,6 @@ class Loop:
                     key.fileobj.close()
             self._selector.close()
             self._mouth.close()
-
-    def _select(self, seconds: float) -> list[tuple[selectors.SelectorKey, int]]:
-        self.is_selecting = True
-        try:
-            with Unlocked(self._lock):
-                return self._selector.select(seconds)
-        finally:
-            self.is_selecting = False
 
 
 def _plain(result: Result) -> Result:

@@ -10,8 +10,9 @@ Invariants:
 - What ends a wait early, the call's time being up or a `KeyboardInterrupt`, is thrown into the
   coroutine where it waits, and does there what a cancellation does on other runtimes.
 - No function of the application's is called under the lock.
-- What goes wrong in a turn of the loop ends the session: every wait from then on, and every call
-  but those that close, raises `SessionClosed` with the reason.
+- What goes wrong in a turn of the loop, or is interrupted other than in a wait, ends the session:
+  every wait from then on, and every call but those that close, raises `SessionClosed`, which says
+  why. Nobody could say what state it is in.
 """
 
 import threading
@@ -22,6 +23,7 @@ from typing import Any, TypeVar, cast
 from gapless.adapters.errors import NotDriven, SessionClosed
 from gapless.core.closing import Code, Ending
 from gapless.core.config import check_seconds
+from gapless.core.errors import InvalidState
 
 from .driver import Driver
 from .loop import Loop, Signal, Unlocked
@@ -67,6 +69,7 @@ class Runner:
         self.followers: dict[Bell, None] = {}
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self._callers: set[int] = set()
         self._has_told = False
         self._is_over = False
 
@@ -92,7 +95,7 @@ class Runner:
         try:
             if timeout is not None:
                 check_seconds("timeout", timeout)
-            with self.lock:
+            with self._as_only_call(), self.lock:
                 try:
                     self._enter(timeout, is_last)
                     until = None if timeout is None else self.loop.now() + timeout
@@ -104,7 +107,7 @@ class Runner:
 
     def ask(self, question: Callable[[], Result]) -> Result:
         """Call a plain function under the lock: it waits for nothing."""
-        with self.lock:
+        with self._as_only_call(), self.lock:
             try:
                 if self._failure is None and not self._is_idle_too_long():
                     self._refresh(FRESH)
@@ -145,8 +148,10 @@ class Runner:
             yield value
         except BaseException as error:
             left = context.__aexit__(type(error), error, error.__traceback__)
-            if not self.run(left, is_last=True):
-                raise
+            with suppress(SessionClosed):  # it failed before; the error says so, or tops it
+                if self.run(left, is_last=True):
+                    return
+            raise
         else:
             self.run(context.__aexit__(None, None, None), is_last=True)
 
@@ -173,6 +178,21 @@ class Runner:
 
     # a call
 
+    @contextmanager
+    def _as_only_call(self) -> Generator[None, None, None]:
+        """Refuse a call by a thread that is in the middle of one: it would wait for itself."""
+        me = threading.get_ident()
+        if me in self._callers:
+            raise InvalidState(
+                "a call in the middle of another one of this thread's, as from a signal handler; "
+                "raise an exception there, or set a flag"
+            )
+        self._callers.add(me)
+        try:
+            yield
+        finally:
+            self._callers.discard(me)
+
     def _enter(self, timeout: float | None, is_last: bool) -> None:
         """See to what has come since somebody drove."""
         if not is_last:
@@ -186,18 +206,24 @@ class Runner:
         self, work: Coroutine[Any, Any, Result], timeout: float | None, until: float | None
     ) -> Result:
         news: BaseException | None = None
+        thrown: BaseException | None = None
         while True:
             try:
                 signal = work.send(None) if news is None else work.throw(news)
             except StopIteration as done:
                 return cast(Result, done.value)
+            except (KeyboardInterrupt, SystemExit) as error:
+                if error is not thrown:
+                    self._fail(error)
+                raise
             try:
                 if not self._wait(signal, until):
                     raise TimeoutError(f"not done within {timeout:g} s")
                 news = None
             except BaseException as error:
                 # What is cleaned up now may wait, and has its own bounds.
-                news, until = error, None
+                news = thrown = error
+                until = None
 
     def _leave(self) -> None:
         """Have what the call left behind seen to."""
@@ -261,8 +287,15 @@ class Runner:
                 self._wake_all()
 
     def _turn(self, until: float | None, signal: Signal | None = None) -> None:
+        """Drive once, until that time at most; not if the signal turns out to be set."""
         self._has_told = False
-        self._guard(lambda: self.loop.turn(until, signal))
+        self._guard(lambda: self.loop.prepare(until))
+        if self._failure is None and not (signal is not None and signal.is_set):
+            ready = self.loop.select()
+            if self._failure is None:
+                self._guard(lambda: self.loop.see_to(ready))
+            else:
+                self._fail(self._failure)
 
     def _refresh(self, age: float) -> None:
         """Look at what has come, unless somebody did so just now."""
@@ -273,14 +306,19 @@ class Runner:
     def _guard(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except Exception as error:
+        except BaseException as error:
             self._fail(error)
+            if not isinstance(error, Exception):
+                raise
 
     def _fail(self, error: BaseException) -> None:
-        """End everything here and now: nobody can say what state it is in."""
+        """End everything, here and now or as soon as the select is over."""
         self._failure = error
-        with suppress(Exception):
-            self.loop.close()
+        if self.loop.is_selecting:
+            self.loop.nudge()
+        else:
+            with suppress(Exception):
+                self.loop.close()
         self._wake_all()
 
     def _check(self) -> None:
