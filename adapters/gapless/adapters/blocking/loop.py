@@ -34,6 +34,8 @@ _LONGEST = 3600.0
 Result = TypeVar("Result")
 OnReady = Callable[[int], None]
 """Called with the events that a stream is ready for."""
+Ready = list[tuple[selectors.SelectorKey, int]]
+"""What a select brings."""
 
 
 class Signal:
@@ -283,7 +285,7 @@ class Loop:
         times += [when for when, *_ in self._alarms[:1]]
         self._until = min(when for when in times if when is not None)
 
-    def select(self) -> list[tuple[selectors.SelectorKey, int]]:
+    def select(self) -> Ready:
         """Second part: wait for something to happen, without the lock.
 
         What is raised here is an interruption by a signal handler; nothing is left half done.
@@ -295,7 +297,7 @@ class Loop:
         finally:
             self.is_selecting = False
 
-    def see_to(self, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
+    def see_to(self, ready: Ready) -> None:
         """Last part: see to what has happened."""
         now = self.driven = self.now()
         if self._is_nudged:

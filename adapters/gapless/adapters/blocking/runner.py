@@ -26,7 +26,7 @@ from gapless.core.config import check_seconds
 from gapless.core.errors import InvalidState
 
 from .driver import Driver
-from .loop import Loop, Signal, Unlocked
+from .loop import Loop, Ready, Signal, Unlocked
 
 FRESH = 0.01
 """Seconds after which a call first looks at what has come, if nobody drove since."""
@@ -291,11 +291,14 @@ class Runner:
         self._has_told = False
         self._guard(lambda: self.loop.prepare(until))
         if self._failure is None and not (signal is not None and signal.is_set):
-            ready = self.loop.select()
-            if self._failure is None:
-                self._guard(lambda: self.loop.see_to(ready))
-            else:
-                self._fail(self._failure)
+            self._see_to(self.loop.select())
+
+    def _see_to(self, ready: Ready) -> None:
+        """See to what a select brought, unless another thread was interrupted meanwhile."""
+        if self._failure is None:
+            self._guard(lambda: self.loop.see_to(ready))
+        else:
+            self._fail(self._failure)
 
     def _refresh(self, age: float) -> None:
         """Look at what has come, unless somebody did so just now."""
