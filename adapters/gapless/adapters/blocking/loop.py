@@ -22,6 +22,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import suppress
 from itertools import count
 from typing import Any, Protocol, TypeVar
 
@@ -68,7 +69,7 @@ class Signal:
 class Unlocked:
     """Gives a lock up for a block, and holds it again behind it, whatever comes in between."""
 
-    def __init__(self, lock: threading.Lock) -> None:
+    def __init__(self, lock: "threading.RLock") -> None:
         self._lock = lock
 
     def __enter__(self) -> None:
@@ -76,12 +77,21 @@ class Unlocked:
         self._lock.release()
 
     def __exit__(self, *_: object) -> None:
-        """Take it again; a `KeyboardInterrupt` waits until that is done."""
-        try:
-            self._lock.acquire()
-        except BaseException:
-            self.__exit__()
-            raise
+        """Take it again; a `KeyboardInterrupt` waits until that is done.
+
+        One may come before it is held or just after: then it is given up, and taken anew.
+        """
+        interruption: BaseException | None = None
+        while True:
+            try:
+                self._lock.acquire()
+                break
+            except BaseException as error:
+                interruption = error
+                with suppress(RuntimeError):  # it isn't held by this thread
+                    self._lock.release()
+        if interruption is not None:
+            raise interruption
 
 
 class Owner(Protocol):
@@ -149,7 +159,7 @@ class Loop:
 
     owner: Owner
 
-    def __init__(self, lock: threading.Lock) -> None:
+    def __init__(self, lock: "threading.RLock") -> None:
         self._lock = lock
         self.is_selecting = False
         self.is_closed = False

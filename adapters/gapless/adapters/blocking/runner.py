@@ -63,7 +63,7 @@ class Runner:
     driver: Driver[Any]
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.loop = Loop(self.lock)
         self._heartbeat = 0.0
         self.followers: dict[Bell, None] = {}
@@ -93,27 +93,39 @@ class Runner:
             SessionClosed: the session has failed.
         """
         try:
+            me = self._refuse_nested()
             if timeout is not None:
                 check_seconds("timeout", timeout)
-            with self._as_only_call(), self.lock:
+        except BaseException:
+            work.close()
+            raise
+        try:
+            self._callers.add(me)
+            with self.lock:
                 try:
                     self._enter(timeout, is_last)
                     until = None if timeout is None else self.loop.now() + timeout
                     return self._play(work, timeout, until)
                 finally:
-                    self._leave()
+                    self._guard(self._leave)
         finally:
+            self._callers.discard(me)
             work.close()
 
     def ask(self, question: Callable[[], Result]) -> Result:
         """Call a plain function under the lock: it waits for nothing."""
-        with self._as_only_call(), self.lock:
-            try:
-                if self._failure is None and not self._is_idle_too_long():
-                    self._refresh(FRESH)
-                return question()
-            finally:
-                self._leave()
+        me = self._refuse_nested()
+        try:
+            self._callers.add(me)
+            with self.lock:
+                try:
+                    if self._failure is None and not self._is_idle_too_long():
+                        self._refresh(FRESH)
+                    return question()
+                finally:
+                    self._guard(self._leave)
+        finally:
+            self._callers.discard(me)
 
     @contextmanager
     def running(
@@ -178,8 +190,7 @@ class Runner:
 
     # a call
 
-    @contextmanager
-    def _as_only_call(self) -> Generator[None, None, None]:
+    def _refuse_nested(self) -> int:
         """Refuse a call by a thread that is in the middle of one: it would wait for itself."""
         me = threading.get_ident()
         if me in self._callers:
@@ -187,11 +198,7 @@ class Runner:
                 "a call in the middle of another one of this thread's, as from a signal handler; "
                 "raise an exception there, or set a flag"
             )
-        self._callers.add(me)
-        try:
-            yield
-        finally:
-            self._callers.discard(me)
+        return me
 
     def _enter(self, timeout: float | None, is_last: bool) -> None:
         """See to what has come since somebody drove."""
@@ -228,7 +235,7 @@ class Runner:
     def _leave(self) -> None:
         """Have what the call left behind seen to."""
         if not (self._is_driven() or self.loop.is_closed or self._failure is not None):
-            self._guard(self.loop.settle)
+            self.loop.settle()
         self._hand_over()
 
     # waiting
