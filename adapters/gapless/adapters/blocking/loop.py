@@ -182,7 +182,7 @@ class Loop:
     # from any thread, under the lock
 
     def post(self, callback: Callable[[], None]) -> None:
-        """Have something called at the next turn, or before it."""
+        """Have something called soon, by the thread that drives or the next that leaves a call."""
         self._posted.append(callback)
         self.nudge()
 
@@ -312,7 +312,8 @@ class Loop:
         now = self.driven = self.now()
         if self._is_nudged:
             self._is_nudged = False
-            self._ear.recv(1)
+            with suppress(BlockingIOError):
+                self._ear.recv(1)
         for key, events in ready:
             if key.data is not None:
                 key.data(events)
