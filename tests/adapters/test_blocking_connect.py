@@ -26,6 +26,7 @@ from gapless.adapters.blocking import (
     connect,
     serve,
 )
+from gapless.adapters.waiting import goodbye
 from gapless.core.closing import Code
 
 from .blocking_support import all_at_once, beside, forwarded, publish_numbers, take, until
@@ -92,6 +93,21 @@ def test_a_session_over_given_sockets_reads_and_publishes(background: bool) -> N
 
         with connect(open_stream, background=background) as session:
             use(server, session)
+
+
+def test_leaving_waits_for_nothing_that_has_happened() -> None:
+    """The thread that drives looks at what it waits for before each select."""
+    with serve(None) as server:
+
+        def open_stream() -> socket.socket:
+            mine, its = socket.socketpair()
+            server.accept(its, timeout=LIMIT)
+            return mine
+
+        with connect(open_stream) as session:
+            session.publish("commands", b"start", timeout=LIMIT)
+            begun = session.runner.loop.now()
+        assert session.runner.loop.now() - begun < goodbye(60.0) / 2
 
 
 def test_a_server_without_a_thread_serves_while_somebody_calls_it() -> None:

@@ -9,7 +9,8 @@ Invariants:
   A background thread is one that drives and doesn't leave: then no call ever does.
 - What ends a wait early, the call's time being up or a `KeyboardInterrupt`, is thrown into the
   coroutine where it waits, and does there what a cancellation does on other runtimes.
-- No function of the application's is called under the lock.
+- No function of the application's is called under the lock, but a recorder's; one that calls back
+  is refused.
 - What goes wrong in a turn of the loop, or is interrupted other than in a wait, ends the session:
   every wait from then on, and every call but those that close, raises `SessionClosed`, which says
   why. Nobody could say what state it is in.
@@ -284,6 +285,7 @@ class Runner:
 
     def _drive(self) -> None:
         """Drive until the end: what the background thread does."""
+        self._callers.add(threading.get_ident())
         with self.lock:
             try:
                 while not self._is_over and self._failure is None:
