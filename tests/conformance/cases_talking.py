@@ -76,7 +76,7 @@ async def case_with_wait_it_gives_up_when_the_time_is_over(world: World) -> None
     """P4: in time, and after more than one try."""
     async with world.middle(None) as middle:
         with pytest.raises(ConnectError):
-            await enter(world.connect(middle, wait=0.05))
+            await enter(world.connect(middle, wait=0.15))
         assert middle.connections >= 2
 
 

@@ -303,6 +303,7 @@ async def _main(case: Case, runtime: Runtime, wire: Wire, faults: list[str]) -> 
             with anyio.fail_after(LIMIT) as limit:
                 world = World(runtime, wire, tasks, limit)
                 await case.play(world)
+                await runtime.settle()
             world.end()
         except BaseException as error:
             failure = error

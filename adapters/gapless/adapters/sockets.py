@@ -13,6 +13,7 @@ import ssl
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
+from traceback import walk_tb
 from typing import Any, Protocol
 
 from gapless.core.closing import Ending
@@ -313,7 +314,6 @@ class SocketDriver(Pump[M, LinkSocket]):
             OSError, ValueError: there is no TLS with the peer.
         """
         try:
-            stream.getpeername()  # of one that was reset already, Python 3.11 leaves a part open
             stream = tls.wrap_socket(
                 stream,
                 server_side=host is None,
@@ -328,9 +328,21 @@ class SocketDriver(Pump[M, LinkSocket]):
                     await self.readable(stream)
                 except ssl.SSLWantWriteError:
                     await self.writable(stream)
-        except BaseException:
+        except BaseException as error:
+            close_half_made(error)
             stream.close()
             raise
+
+
+def close_half_made(error: BaseException) -> None:
+    """Close the TLS socket that Python 3.11 leaves open where the peer has reset it already.
+
+    It is in nobody's hands but those of the function that failed.
+    """
+    for frame, _ in walk_tb(error.__traceback__):
+        made = frame.f_locals.get("self")
+        if isinstance(made, ssl.SSLSocket):
+            made.close()
 
 
 class Listener:

@@ -285,7 +285,8 @@ class Runner:
 
     def _drive(self) -> None:
         """Drive until the end: what the background thread does."""
-        self._callers.add(threading.get_ident())
+        me = threading.get_ident()
+        self._callers.add(me)
         with self.lock:
             try:
                 while not self._is_over and self._failure is None:
@@ -293,6 +294,7 @@ class Runner:
             except BaseException as error:
                 self._fail(error)
             finally:
+                self._callers.discard(me)  # a thread to come may have its number
                 self._wake_all()
 
     def _turn(self, until: float | None, signal: Signal | None = None) -> None:

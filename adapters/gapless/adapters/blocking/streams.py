@@ -9,6 +9,8 @@ import ssl
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
+from gapless.adapters.sockets import close_half_made
+
 from .loop import READ, WRITE, Loop
 
 TRIES = 10
@@ -60,7 +62,6 @@ async def secure(
         OSError, ValueError: it failed.
     """
     try:
-        stream.getpeername()  # of one that was reset already, Python 3.11 leaves a part open
         stream = secured = context.wrap_socket(
             stream, server_side, do_handshake_on_connect=False, server_hostname=host
         )
@@ -72,7 +73,8 @@ async def secure(
                 await loop.ready(secured, READ)
             except ssl.SSLWantWriteError:
                 await loop.ready(secured, WRITE)
-    except BaseException:
+    except BaseException as error:
+        close_half_made(error)
         stream.close()
         raise
 
