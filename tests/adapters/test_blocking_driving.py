@@ -1,5 +1,6 @@
 """Who drives on the blocking adapter, and what happens if nobody does or if it goes wrong."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -216,3 +217,23 @@ def test_two_way_traffic_survives_resets(background: bool) -> None:
         assert came == list(range(1, 601))
         assert sent == list(range(600))
         assert wire.connections > 5
+
+
+def test_a_thread_may_call_that_has_the_number_of_one_that_drove() -> None:
+    """Numbers of threads are used again: the next thread mostly has that of the last one."""
+    said: list[BaseException] = []
+    with serve() as server:
+        with connect(server.url, background=True) as session:
+            pass
+
+        def call() -> None:
+            try:
+                session.publish("commands", b"late")
+            except Exception as error:
+                said.append(error)
+
+        for _ in range(5):
+            caller = threading.Thread(target=call)
+            caller.start()
+            caller.join()
+    assert [type(error) for error in said] == [SessionClosed] * 5
