@@ -13,7 +13,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile("default", derandomize=True, max_examples=50, deadline=None)
 settings.register_profile("ci", derandomize=True, max_examples=300, deadline=None)
@@ -24,6 +24,8 @@ settings.register_profile(
     max_examples=50,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
+    # mutmut runs a test many times in one process
+    suppress_health_check=[HealthCheck.differing_executors],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 

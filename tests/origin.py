@@ -13,7 +13,10 @@ FIGURES = "core/test_figures.py::test_"
 WIRED = "core/test_figures_session.py::test_"
 RELIEF = "core/test_relief.py::"
 CLIENT = "core/test_memory_client.py::test_"
-LATER = "the adapter `WebSocketService`, a later issue"
+SERVICE = "adapters/test_service.py::test_"
+THREADS = "adapters/test_service_threads.py::test_"
+FIGURES_OF_ALL = "adapters/test_service_figures.py::test_"
+LATER = "to come"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,41 @@ def _habit(fact: str, here: str, *tests: str) -> Row:
 
 
 TABLE = (
-    Row("api", "connectToCampaign(id, onMessage, onError) -> clean-up", LATER),
-    Row("api", "getPerformanceMetrics(), camelCase", LATER),
-    Row("api", "getHealthStatus(), camelCase", LATER),
-    Row("api", "getMemoryUsage(), camelCase", LATER),
+    Row(
+        "api",
+        "connectToCampaign(id, onMessage, onError) -> clean-up",
+        "WebSocketService.connect_to_campaign, and connectToCampaign",
+        (
+            SERVICE + "a_campaign_is_told_in_order",
+            SERVICE + "what_a_callback_raises",
+            SERVICE + "a_callback_may_clean_up_connect",
+            "adapters/test_service_links.py::test_over_cuts_and_a_restart",
+            THREADS + "a_campaign_is_told_in_order",
+            THREADS + "a_callback_that_blocks",
+            THREADS + "any_thread_may_connect_and_clean_up",
+        ),
+    ),
+    Row(
+        "api",
+        "getPerformanceMetrics(), camelCase",
+        "WebSocketService.performance_metrics, and getPerformanceMetrics",
+        (
+            FIGURES_OF_ALL + "performance_is_summed_up",
+            FIGURES_OF_ALL + "the_origins_names_are_aliases",
+        ),
+    ),
+    Row(
+        "api",
+        "getHealthStatus(), camelCase",
+        "WebSocketService.health_status, and getHealthStatus",
+        (FIGURES_OF_ALL + "health_is", FIGURES_OF_ALL + "the_origins_names_are_aliases"),
+    ),
+    Row(
+        "api",
+        "getMemoryUsage(), camelCase",
+        "WebSocketService.memory_usage, and getMemoryUsage",
+        (FIGURES_OF_ALL + "memory_is", FIGURES_OF_ALL + "the_origins_names_are_aliases"),
+    ),
     _figure("connectionHealth.active", "metrics().gauges.active", FIGURES + "a_client_is_active"),
     _figure("connectionHealth.stale", "metrics().gauges.stale", FIGURES + "a_client_is_active"),
     _figure(
@@ -255,7 +289,9 @@ TABLE = (
         "core/test_dialer.py::TestClosing::test_i20",
         WIRED + "i20_a_closed_session_looks_for_no_more_alerts",
     ),
-    _habit("connections pooled", "Pool", "core/test_pool.py::TestSharing"),
+    _habit(
+        "connections pooled", "Pool", "core/test_pool.py::TestSharing", "adapters/test_pooling.py"
+    ),
     _habit("and reused", "Pool", "core/test_pool.py::TestSharing::test_an_idle_session_is_used"),
     _habit(
         "stale references removed",

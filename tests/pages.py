@@ -1,4 +1,4 @@
-"""What the docs copy from the code: diagrams and tables of states, and the table of settings.
+"""What the docs copy from the code: diagrams and tables of states, settings, the origin's table.
 
 `python -m tests.pages` writes them anew; `tests/test_pages.py` fails when they differ. In a page
 they stand between two comments, `<!-- begin: NAME -->` and `<!-- end: NAME -->`.
@@ -17,12 +17,13 @@ from gapless.core.errors import ConfigError
 from gapless.core.states import LINK, SESSION, SLOT, State, Trigger
 
 from .diagrams import Arrow, svg
+from .origin import TABLE as ORIGIN
 from .phases import LANES, Step
 
 TOPICS = Path(__file__).parents[1] / "docs" / "topics"
 COMMAND = "PYTHONPATH=core:transports:adapters python -m tests.pages"
 REGION = re.compile(r"(<!-- begin: ([\w-]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
-PAGES = ("state-machine.md", "config.md")
+PAGES = ("state-machine.md", "config.md", "service.md")
 
 Machine = Mapping[enum.Enum, Mapping[enum.Enum, enum.Enum]]
 """By state, by trigger: where it leads."""
@@ -152,8 +153,17 @@ def profiles() -> str:
     return table(rows)
 
 
+def origin() -> str:
+    """Each fact of the origin, what stands for it, and the first of its tests."""
+    rows = [["", "the origin", "here", "shown by"]]
+    rows += [[row.section, row.fact, row.here, f"`{row.tests[0]}`"] for row in ORIGIN]
+    return table(rows)
+
+
 def region(name: str) -> str:
     """What stands between the comments of that name."""
+    if name == "origin":
+        return origin()
     if name == "settings":
         return settings()
     if name == "profiles":

@@ -288,10 +288,9 @@ def reasons() -> set[str]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 if node.func.id in ("StartedOver", "Gone", "Partial"):
                     said = node.args[-1:]
-            elif isinstance(node, ast.Assign):
-                target, value = node.targets[0], node.value
-                if isinstance(target, ast.Attribute) and target.attr == "dropped_reason":
-                    said = [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "self.losses.note":
+                word = node.args[0]
+                said = [word.body, word.orelse] if isinstance(word, ast.IfExp) else [word]
             constants = [one.value for one in said if isinstance(one, ast.Constant)]
             found |= {word for word in constants if isinstance(word, str)}
     return found

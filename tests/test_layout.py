@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from . import own_coverage
+
 ROOT = Path(__file__).parents[1]
 ROOTS = ("core", "transports", "adapters")
 PARTS = (
@@ -51,6 +53,22 @@ def lines_of_code(function: Function, lines: list[str]) -> int:
         counted -= set(range(first.lineno, (first.end_lineno or first.lineno) + 1))
     texts = (lines[number - 1].strip() for number in counted)
     return sum(1 for text in texts if text and not text.startswith("#"))
+
+
+def test_each_module_of_core_that_decides_something_has_tests_of_its_name() -> None:
+    """`python -m tests.own_coverage` measures each by those alone."""
+    names = own_coverage.modules()
+    without = {name for name in names if not own_coverage.tests_of(name, names)}
+
+    assert without == {"inflight", "lane"}, "they define what others use"
+
+
+def test_a_test_file_belongs_to_the_module_with_the_longest_name() -> None:
+    names = own_coverage.modules()
+    owned = [path.name for name in names for path in own_coverage.tests_of(name, names)]
+
+    assert len(owned) == len(set(owned))
+    assert "test_channels.py" not in {path.name for path in own_coverage.tests_of("channel", names)}
 
 
 def test_the_top_level_holds_only_what_is_agreed() -> None:

@@ -1,6 +1,5 @@
 """What the tests of the adapters promise: they leave nothing behind."""
 
-import gc
 import threading
 from collections.abc import Generator
 
@@ -16,10 +15,8 @@ def leaves_nothing() -> Generator[None, None, None]:
 
     A thread that asks the application something ends by itself once that has answered.
     """
-    gc.collect()
     threads, descriptors = set(threading.enumerate()), open_descriptors()
     yield
-    gc.collect()
     for thread in threading.enumerate():
         if thread.name == "gapless-aside":
             thread.join(LIMIT)

@@ -12,7 +12,8 @@ import anyio
 import pytest
 
 from gapless.adapters import sockets
-from gapless.adapters.anyio import Config, ConnectError, Ending, Session, connect, serve
+from gapless.adapters.anyio import Config, ConnectError, Ending, Server, Session, connect, serve
+from gapless.adapters.sockets import LinkSocket
 from gapless.core.closing import Code
 
 from .anyio_support import (
@@ -32,6 +33,7 @@ from .anyio_support import (
 
 TLS = pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 CUTS = 6
+STUFFING = 2_000_000
 
 
 @BACKENDS
@@ -149,6 +151,44 @@ def test_tls_is_said_to_end_before_its_socket_does(backend: str) -> None:
             with pytest.raises(anyio.EndOfStream):
                 await peer.receive()
             await anyio.aclose_forcefully(peer)
+
+    run(backend, main)
+
+
+@BACKENDS
+def test_a_socket_is_closed_behind_what_waits_for_it(backend: str) -> None:
+    async def main() -> None:
+        async with serve(None) as server:
+            link, peer = await _stuffed(server)
+            link.close(at_once=False)
+            received, data = 0, b"-"
+            with peer:
+                while data:
+                    await anyio.wait_readable(peer)
+                    data = peer.recv(65_536)
+                    received += len(data)
+            assert received == STUFFING
+            assert is_idle(server)
+
+    run(backend, main)
+
+
+@BACKENDS
+@pytest.mark.parametrize("how", ["too slow", "gone"])
+def test_a_peer_that_takes_nothing_of_what_waits_is_dropped(
+    backend: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "LINGER", 0.01)
+
+    async def main() -> None:
+        async with serve(None) as server:
+            link, peer = await _stuffed(server)
+            with peer:
+                if how == "gone":
+                    peer.close()
+                else:
+                    link.close(at_once=False)
+                await until(lambda: is_idle(server))
 
     run(backend, main)
 
@@ -380,6 +420,18 @@ def test_a_publish_cancelled_later_is_sent_and_its_receipt_is_dropped(backend: s
             assert (await session.publish("commands", b"2")).seq == 2
 
     run(backend, main)
+
+
+async def _stuffed(server: Server) -> tuple[LinkSocket, socket.socket]:
+    """Make a link for which more waits than its socket takes."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    await server.accept(ours)
+    (link,) = driver(server).sockets
+    link.write(bytes(STUFFING))
+    await turns(5)
+    assert not link.can_write
+    return link, theirs
 
 
 def _has_links(session: Session, count: int) -> bool:

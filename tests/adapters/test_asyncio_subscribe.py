@@ -339,16 +339,36 @@ def test_what_was_received_before_the_session_closed_can_still_be_taken() -> Non
 
 
 def test_a_subscription_the_server_refuses_says_why() -> None:
+    """The server that came back lets a session read fewer channels than the one before."""
+
     async def main() -> None:
-        config = replace(Config.production("hub"), max_hub_channels=1)
+        port = free_port()
+        async with serve(port=port) as server:
+            block = connect(server.url, config=QUICK)
+            session = await block.__aenter__()
+            first = session.subscribe("campaign/42")
+            await first.__aenter__()
+        entering = asyncio.create_task(session.subscribe("campaign/43").__aenter__())
+        async with serve(port=port, config=replace(Config.production("hub"), max_channels=1)):
+            words = "'campaign/43' can't be read: too many channels"
+            with pytest.raises(SubscribeRefused, match=words) as why:
+                await entering
+            assert (why.value.channel, why.value.code) == ("campaign/43", "too many channels")
+            with pytest.raises(StreamReset):
+                await anext(first)
+        await block.__aexit__(None, None, None)
+
+    run(main())
+
+
+def test_p4_entering_waits_until_a_full_server_has_a_place() -> None:
+    async def main() -> None:
+        config = replace(Config.production("hub"), max_hub_channels=1, history_age=0.2)
         async with serve(config=config) as server, connect(server.url) as session:
             await server.publish("campaign/42", b"1")
-            with pytest.raises(SubscribeRefused, match="'campaign/43' can't be read: full") as why:
-                async with session.subscribe("campaign/43"):
-                    raise AssertionError("entered")
-            assert (why.value.channel, why.value.code) == ("campaign/43", "full")
-            async with session.subscribe("campaign/42", "earliest") as messages:
-                assert (await anext(messages)).payload == b"1"
+            async with session.subscribe("campaign/43") as messages:
+                await server.publish("campaign/43", b"2")
+                assert (await anext(messages)).payload == b"2"
 
     run(main())
 

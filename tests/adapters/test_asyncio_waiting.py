@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from gapless.adapters.asyncio.driver import Signal
+from gapless.adapters.asyncio.tasks import Signal
 from gapless.adapters.waiting import CHANGE, Turns, Waiting
 
 from .support import run

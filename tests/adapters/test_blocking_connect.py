@@ -1,11 +1,10 @@
 """The blocking adapter: both ways, on every wire, what is refused and in which words."""
 
-import asyncio
 import inspect
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +26,7 @@ from gapless.adapters.blocking import (
     connect,
     serve,
 )
+from gapless.adapters.waiting import goodbye
 from gapless.core.closing import Code
 
 from .blocking_support import all_at_once, beside, forwarded, publish_numbers, take, until
@@ -93,6 +93,21 @@ def test_a_session_over_given_sockets_reads_and_publishes(background: bool) -> N
 
         with connect(open_stream, background=background) as session:
             use(server, session)
+
+
+def test_leaving_waits_for_nothing_that_has_happened() -> None:
+    """The thread that drives looks at what it waits for before each select."""
+    with serve(None) as server:
+
+        def open_stream() -> socket.socket:
+            mine, its = socket.socketpair()
+            server.accept(its, timeout=LIMIT)
+            return mine
+
+        with connect(open_stream) as session:
+            session.publish("commands", b"start", timeout=LIMIT)
+            begun = session.runner.loop.now()
+        assert session.runner.loop.now() - begun < goodbye(60.0) / 2
 
 
 def test_a_server_without_a_thread_serves_while_somebody_calls_it() -> None:
@@ -269,10 +284,12 @@ def test_what_nobody_here_could_await_is_refused() -> None:
     for url, ask in refused:
         with pytest.raises(ConfigError, match="is an async function"), connect(url, token=ask):
             raise AssertionError("connected")
-    done: asyncio.Future[str] = asyncio.Future(loop=asyncio.new_event_loop())
-    done.get_loop().close()
+
+    def late(refused: Ending | None) -> Awaitable[str]:
+        return token(refused)
+
     with serve(token="s3cret") as server:
-        assert "gave an awaitable" in str(refusal_of(server.url, token=lambda refused: done))
+        assert "gave an awaitable" in str(refusal_of(server.url, token=late))
 
 
 def test_an_address_that_is_taken_is_said() -> None:

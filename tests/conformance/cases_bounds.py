@@ -91,6 +91,27 @@ async def case_what_rotates_while_a_link_is_down_is_told_at_its_return(world: Wo
 
 
 @case("gap")
+async def case_on_lost_may_use_what_it_belongs_to(world: World) -> None:
+    """I20: a callback that re-enters can't corrupt a session."""
+
+    def look(loss: Lost | Reset) -> None:
+        assert isinstance(loss, Lost)
+        session.network_back()
+        seen.append((loss.last, session.stats().lost, session.is_connected, server.port))
+        places.append(messages.position)
+
+    seen: list[tuple[int, int, bool, int]] = []
+    places: list[Position | None] = []
+    async with world.serve(FORGETFUL) as server, world.connect(server) as session:
+        first = await server.publish("campaign/42", b"1")
+        await publish_numbers(server, "campaign/42", range(2, 11))
+        async with session.subscribe("campaign/42", first, on_lost=look) as messages:
+            assert await take(messages, 4) == [7, 8, 9, 10]
+        assert seen == [(6, 5, True, server.port)]
+        assert places == [Position(first.epoch, 6)]
+
+
+@case("gap")
 async def case_an_exception_of_on_lost_reaches_the_reader_once(world: World) -> None:
     """I20: a callback that raises can't corrupt a session."""
 
@@ -131,6 +152,20 @@ async def case_a_pin_lapses_after_its_patience_and_what_goes_then_is_told(world:
         async with session.subscribe("campaign/42") as messages:
             await publish_numbers(server, "campaign/42", range(1, 21))
             assert await all_told(messages, 20) == list(range(1, 21))
+
+
+@case("loss and rotation")
+async def case_a_channel_that_rotates_does_so_under_a_pin_too(world: World) -> None:
+    """Design 7, P2: `overflow="rotate"` waits for nobody, and says what it took away."""
+    async with world.serve() as server:
+        server.configure("campaign/42", history_messages=4, overflow="rotate", patience=60)
+        async with server.subscribe("campaign/42") as messages:
+            await publish_numbers(server, "campaign/42", range(1, 11))
+            with pytest.raises(MessagesLost) as raised:
+                await anext(messages)
+            assert (raised.value.first, raised.value.reason) == (1, "rotated")
+            first = raised.value.last + 1
+            assert await take(messages, 11 - first) == list(range(first, 11))
 
 
 @case("loss and rotation")
@@ -226,6 +261,26 @@ async def case_one_that_takes_nothing_stalls_nobody_and_holds_no_more_than_its_w
         assert await take(news, 1) == [1]
         assert session.memory().held <= 4096 + 64 * 1024 + 32 * 1024
         assert await all_told(messages, 200) == list(range(1, 201))
+
+
+@case("slow reader")
+async def case_a_hub_holds_no_more_than_its_limit(world: World) -> None:
+    """P3: whatever its readers don't take; they are told what had to go (P2)."""
+    limited = replace(HUB, max_message=16 * 1024, memory_limit=300 * 1024, history_bytes=256 * 1024)
+    async with (
+        world.serve(limited) as server,
+        world.connect(server, replace(QUICK, window=4096)) as session,
+        session.subscribe("a") as one,
+        session.subscribe("b") as two,
+    ):
+        for channel in ("a", "b"):
+            server.configure(channel, patience=0.0)
+            for number in range(1, 61):
+                await server.publish(channel, b"%04000d" % number)
+                assert server.memory().held <= limited.memory_limit
+        for messages in (one, two):
+            assert await all_told(messages, 60) == list(range(1, 61))
+        assert session.stats().lost > 0
 
 
 @case("slow reader")

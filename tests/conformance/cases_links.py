@@ -140,6 +140,45 @@ async def case_events_tell_of_each_link_and_when_the_next_try_is_due(world: Worl
 
 
 @case("resume")
+async def case_what_a_reader_pins_is_kept_while_its_link_is_down(world: World) -> None:
+    """Rule 1, I3: a pin outlives a link; who publishes waits, and nothing is lost."""
+    async with (
+        world.serve() as server,
+        world.middle(server) as middle,
+        world.connect(middle) as session,
+        session.subscribe("campaign/42") as messages,
+    ):
+        server.configure("campaign/42", history_messages=4, patience=60)
+        await publish_numbers(server, "campaign/42", [1])
+        assert await take(messages, 1) == [1]
+        middle.take_down()
+        await world.until(lambda: not session.is_connected)
+        publishing = world.start(publish_numbers, server, "campaign/42", range(2, 21))
+        await world.pause(20)
+        assert not publishing.is_done
+        middle.restore()
+        assert await take(messages, 19) == list(range(2, 21))
+        await publishing.result()
+        assert session.stats().lost == 0
+
+
+@case("resume")
+async def case_events_that_nobody_took_are_merged_and_counted(world: World) -> None:
+    """P3: one is kept of each kind."""
+    async with (
+        world.serve() as server,
+        world.middle(server) as middle,
+        world.connect(middle) as session,
+    ):
+        for count in (1, 2, 3):
+            middle.cut()
+            await world.until(resumed(session, count))
+        events = session.events()
+        counts = {type(event): event.count for event in [await anext(events), await anext(events)]}
+        assert counts == {LinkUp: 4, LinkDown: 3}
+
+
+@case("resume")
 async def case_the_network_is_back_means_try_now(world: World) -> None:
     """I18: the nudge clears the backoff."""
     async with (

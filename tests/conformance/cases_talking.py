@@ -21,9 +21,11 @@ from gapless.core.errors import (
     NotText,
 )
 from gapless.core.events import CaughtUp, Closed, LinkUp, Message
+from gapless.core.position import Since
 
+from .middle import reset
 from .registry import case
-from .world import HUB, QUICK, World, enter, publish_batch, publish_numbers, take, take_lists
+from .world import BRISK, HUB, QUICK, World, enter, publish_batch, publish_numbers, take, take_lists
 
 
 @case("connect", main=True)
@@ -74,7 +76,7 @@ async def case_with_wait_it_gives_up_when_the_time_is_over(world: World) -> None
     """P4: in time, and after more than one try."""
     async with world.middle(None) as middle:
         with pytest.raises(ConnectError):
-            await enter(world.connect(middle, wait=0.05))
+            await enter(world.connect(middle, wait=0.15))
         assert middle.connections >= 2
 
 
@@ -99,6 +101,22 @@ async def case_what_cannot_be_asked_for_is_refused_before_anything_is_dialled(
             with pytest.raises(ConfigError):
                 await enter(world.connect(middle, **wrong))
         assert middle.connections == 0
+
+
+@case("connect", main=True)
+async def case_strangers_that_go_or_say_nonsense_leave_nothing_behind(world: World) -> None:
+    """I21, P7: reset or closed before a word, in the middle of one, or after nonsense."""
+    async with world.serve() as server, world.connect(server) as session:
+        for words in (b"", b"GET / HTTP/1.1\r\n", b"\x16\x03\x01", b"\xff" * 100):
+            for is_reset in (False, True):
+                stranger = await world.stranger(server)
+                stranger.sendall(words)
+                if is_reset:
+                    reset(stranger)
+                stranger.close()
+        await world.until(lambda: server.stats().links == 1)
+        assert server.sessions == [session.id]
+        assert (await session.publish("commands", b"1")).seq == 1
 
 
 @case("publish", main=True)
@@ -142,6 +160,25 @@ async def case_a_publisher_settles_at_its_exit(world: World) -> None:
         sending = world.start(send)
         assert await take(commands, 60) == list(range(1, 61))
         await sending.result()
+
+
+@case("publish")
+async def case_the_server_publishes_one_by_one_in_lists_and_pipelined(world: World) -> None:
+    """P1: one numbering, whichever way."""
+    async with (
+        world.serve() as server,
+        world.connect(server) as session,
+        session.subscribe("campaign/42") as messages,
+    ):
+        one = await server.publish("campaign/42", b"1")
+        last = await server.publish_many("campaign/42", [b"2", b"3"])
+        async with server.publisher("campaign/42") as out:
+            for number in range(4, 41):
+                await out.send(b"%d" % number)
+        assert (one.seq, last.seq, out.tally.accepted) == (1, 3, 37)
+        assert await take(messages, 40) == list(range(1, 41))
+        with pytest.raises(InvalidState):
+            await out.send(b"late")
 
 
 @case("publish")
@@ -221,6 +258,20 @@ async def case_lists_and_events_carry_the_same_messages(world: World) -> None:
 
 
 @case("subscribe")
+async def case_leaving_and_entering_again_at_once_reads_on_where_it_left(world: World) -> None:
+    """P1, rule 2: what is on the way for the one that was left reaches nobody."""
+    async with world.serve() as server, world.connect(server) as session:
+        await publish_batch(server, "campaign/42", range(1, 31))
+        since: Since = "earliest"
+        for first in range(1, 31, 6):
+            async with session.subscribe("campaign/42", since) as messages:
+                assert await take(messages, 6) == list(range(first, first + 6))
+            assert messages.position is not None
+            since = messages.position
+        assert session.stats().duplicates == 0
+
+
+@case("subscribe")
 async def case_a_second_reader_is_busy_and_does_not_disturb_the_first(world: World) -> None:
     """P1."""
     async with (
@@ -257,15 +308,36 @@ async def case_a_subscription_is_entered_once_and_read_inside(world: World) -> N
 
 @case("subscribe")
 async def case_a_subscription_the_server_refuses_says_why(world: World) -> None:
-    """P2: nothing is silent."""
-    config = replace(HUB, max_hub_channels=1)
+    """P2: nothing is silent. The server that came back lets a session read fewer channels."""
+    async with world.middle(None) as middle:
+        first = await world.hold(world.serve(BRISK))
+        middle.target = first.value
+        async with (
+            world.serve(replace(HUB, max_channels=1)) as second,
+            world.connect(middle) as session,
+            session.subscribe("campaign/42"),
+        ):
+            middle.target = None
+            await first.leave()
+            await world.until(lambda: not session.is_connected)
+            entering = world.start(enter, session.subscribe("campaign/43"))
+            await world.pause()
+            middle.target = second
+            with pytest.raises(SubscribeRefused) as raised:
+                await entering.result()
+            told = (raised.value.channel, raised.value.code)
+            assert told == ("campaign/43", "too many channels")
+
+
+@case("subscribe")
+async def case_a_subscribe_waits_until_a_full_server_has_a_place(world: World) -> None:
+    """P4."""
+    config = replace(HUB, max_hub_channels=1, history_age=0.05)
     async with world.serve(config) as server, world.connect(server) as session:
         await server.publish("campaign/42", b"1")
-        with pytest.raises(SubscribeRefused) as raised:
-            await enter(session.subscribe("campaign/43"))
-        assert (raised.value.channel, raised.value.code) == ("campaign/43", "full")
-        async with session.subscribe("campaign/42", "earliest") as messages:
-            assert await take(messages, 1) == [1]
+        async with session.subscribe("campaign/43") as messages:
+            await server.publish("campaign/43", b"2")
+            assert await take(messages, 1) == [2]
 
 
 @case("subscribe")

@@ -1,5 +1,7 @@
 """The cells: every runtime there is, every wire, every case."""
 
+import time
+import traceback
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -11,7 +13,7 @@ from .on_uvloop import OnUvloop
 from .registry import CASES
 from .runtime import Runtime
 from .wires import MEMORY, WIRES, Wire
-from .world import Case
+from .world import Case, play
 
 GROUPS: Final = (cases_talking, cases_links, cases_bounds, cases_endings)
 RUNTIMES: Final[tuple[Runtime, ...]] = (OnAsyncio(), OnUvloop(), OnTrio(), OnAnyio(), OnBlocking())
@@ -42,3 +44,15 @@ def all_cells() -> Iterator[Cell]:
 def quick_cells() -> Iterator[Cell]:
     """All cases on the memory wire, the main ones on every wire."""
     return (cell for cell in all_cells() if cell.case.is_main or cell.wire is MEMORY)
+
+
+def played(name: str) -> tuple[str, float, str]:
+    """Play a cell by name; returns how long it took, and what went wrong."""
+    cell = next(one for one in all_cells() if one.name == name)
+    started = time.monotonic()
+    try:
+        play(cell.case, cell.runtime, cell.wire)
+        error = ""
+    except BaseException:
+        error = traceback.format_exc()
+    return name, time.monotonic() - started, error

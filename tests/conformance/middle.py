@@ -34,13 +34,13 @@ class _Link:
             if side.family != socket.AF_UNIX:
                 side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def close(self, *, reset: bool) -> None:
+    def close(self, *, abrupt: bool) -> None:
         """Close both ends. Harmless if repeated."""
         for side in (self.near, self.far):
             if side.fileno() < 0:
                 continue
-            if reset and side.family != socket.AF_UNIX:
-                side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            if abrupt:
+                reset(side)
             anyio.notify_closing(side)
             side.close()
 
@@ -89,7 +89,7 @@ class Middle:
     def cut(self) -> None:
         """Reset all connections, now. New ones get through."""
         for link in self._links:
-            link.close(reset=True)
+            link.close(abrupt=True)
 
     def take_down(self) -> None:
         """Reset all connections, and each new one at once, until `restore`."""
@@ -134,15 +134,15 @@ class Middle:
             far = socket.socket()
             link = _Link(near, far)
             if self._is_down or self.target is None:
-                link.close(reset=True)
+                link.close(abrupt=True)
                 continue
             failure = far.connect_ex(("127.0.0.1", self.target.port))
             if failure not in (0, errno.EINPROGRESS):
-                link.close(reset=True)
+                link.close(abrupt=True)
                 continue
             await anyio.wait_writable(far)
             if far.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                link.close(reset=True)
+                link.close(abrupt=True)
                 continue
             self._forward(link)
 
@@ -183,12 +183,12 @@ class Middle:
                 await self._send(sink, data)
             sink.shutdown(socket.SHUT_WR)
         except _GONE:
-            link.close(reset=True)
+            link.close(abrupt=True)
         finally:
             link.ways -= 1
             if not link.ways or source.fileno() < 0:
                 self._links.discard(link)
-                link.close(reset=False)
+                link.close(abrupt=False)
 
     async def _send(self, sink: socket.socket, data: bytes) -> None:
         size = self.piece or len(data)
@@ -201,6 +201,12 @@ class Middle:
                     rest = rest[sink.send(rest) :]
                 except BlockingIOError:
                     continue
+
+
+def reset(side: socket.socket) -> None:
+    """Have a socket end with a reset when it is closed; a pair's can't."""
+    if side.family != socket.AF_UNIX:
+        side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
 def _check_open(side: socket.socket) -> None:

@@ -5,6 +5,7 @@ background thread of theirs, as nobody else calls while a case looks at somethin
 """
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -239,6 +240,11 @@ class OnBlocking(Runtime):
             was_made = self._threads.reached()
             self._threads.expire_at(0)
         return was_made
+
+    async def settle(self) -> None:
+        # A function of the application's runs to its end, in its thread, whoever asked for it.
+        while any(thread.name == "gapless-aside" for thread in threading.enumerate()):
+            await self.pause()
 
     def jump(self, seconds: float) -> None:
         before = time.monotonic

@@ -67,6 +67,8 @@ class JumpingUvloop(uvloop.Loop):
     def call_at(  # type: ignore[override]  # what it returns has a timer handle's methods
         self, when: float, callback: Any, *args: Any, context: Any = None
     ) -> Any:
+        if when - self.time() < 0.0005:  # what is due has no time of its own there
+            return self.call_soon(callback, *args, context=context)
         return _Timer(self, when, partial(callback, *args), context)
 
     def call_later(  # type: ignore[override]  # as above

@@ -71,6 +71,9 @@ class Runtime(ABC):
     async def give_up_at(self, number: int, play: Callable[[], Coroutine[Any, Any, None]]) -> bool:
         """Play something, given up at its `number`th wait; say whether there was one."""
 
+    async def settle(self) -> None:  # noqa: B027  # most have nothing to wait for
+        """Wait for what the adapter says it leaves to end by itself."""
+
     def is_excused(self, context: dict[str, Any]) -> bool:
         """Whether what a loop's exception handler is told is the loop's own fault, and harmless."""
         return False

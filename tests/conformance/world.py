@@ -125,6 +125,14 @@ class World:
         host = None if self.wire.is_memory else "127.0.0.1"
         return self.runtime.serve(host, config=config, **settings)
 
+    async def stranger(self, server: Server) -> socket.socket:
+        """Connect to a server without a word of TLS, or of anything."""
+        if not self.wire.is_memory:
+            return socket.create_connection(("127.0.0.1", server.port))
+        ours, theirs = socket.socketpair()
+        await server.accept(theirs)
+        return ours
+
     def middle(self, target: Server | None) -> Middle:
         """Stand between clients and a server: an async context manager."""
         return Middle(target, self._tasks, listens=not self.wire.is_memory)
@@ -295,6 +303,7 @@ async def _main(case: Case, runtime: Runtime, wire: Wire, faults: list[str]) -> 
             with anyio.fail_after(LIMIT) as limit:
                 world = World(runtime, wire, tasks, limit)
                 await case.play(world)
+                await runtime.settle()
             world.end()
         except BaseException as error:
             failure = error

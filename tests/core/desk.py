@@ -25,7 +25,10 @@ class Desk:
 
     def __init__(self, since: Since = "latest") -> None:
         self.now = 100.0
-        self.subscription = Subscription("news", since, window=WINDOW, requests=ids())
+        self.has_memory = True
+        self.subscription = Subscription(
+            "news", since, window=WINDOW, requests=ids(), may_credit=lambda _: self.has_memory
+        )
 
     def says(self) -> object:
         return self.subscription.next_control(now=self.now)

@@ -1,8 +1,10 @@
 """Parts and small joins for the tests of core: real objects, frames moved by hand, virtual time."""
 
+import sys
 from collections.abc import Callable, Iterator
 from itertools import count
 from random import Random
+from types import FrameType
 from typing import Any
 
 from gapless.core.authorize import Verifier, allow_anyone
@@ -69,6 +71,43 @@ def fill(channel: Channel, count: int, *, now: float = 0.0, text: bool = False) 
         payload = str(channel.head + 1).encode()
         assert channel.admit(len(payload), now=now).value == "room"
         channel.append([payload], text, None, now=now)
+
+
+def calls(work: Callable[[], object]) -> int:
+    """Count the calls of our functions: work, without a clock (I9)."""
+    count = 0
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal count
+        count += event == "call" and frame.f_globals["__name__"].startswith("gapless.")
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+def lines(work: Callable[[], object]) -> int:
+    """Count the lines of ours that are run: as `calls`, and sees what a loop costs."""
+    count = 0
+
+    def note(frame: FrameType, event: str, argument: object) -> Callable[..., Any] | None:
+        nonlocal count
+        if not frame.f_globals["__name__"].startswith("gapless."):
+            return None
+        count += event == "line"
+        return note
+
+    before = sys.gettrace()
+    sys.settrace(note)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
 
 
 class Joined:

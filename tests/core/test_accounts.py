@@ -99,6 +99,15 @@ class TestThresholds:
         assert books.accounts.make_room(10, now=0.0)
         assert thing.memory == LIMIT - 10, "there was room"
 
+    def test_the_fullest_come_first_as_they_are_booked(self) -> None:
+        books = Books()
+        small, large = books.open(10, Shed.NEVER), books.open(100, Shed.NEVER)
+        assert list(books.accounts.fullest(Shed.NEVER)) == [large, small]
+        books.grow(small, 1000)
+        books.accounts.settle(now=0.0)
+        assert list(books.accounts.fullest(Shed.NEVER)) == [small, large]
+        assert list(books.accounts.fullest(Shed.INBOX)) == []
+
     def test_excess_is_what_is_above_nine_tenths(self) -> None:
         books = Books()
         books.open(LIMIT)
@@ -324,6 +333,19 @@ class AccountsMachine(RuleBasedStateMachine):
 
 TestAgainstASum = AccountsMachine.TestCase
 TestAgainstASum.settings = settings(max_examples=40)
+
+
+def test_the_peak_is_the_most_that_was_found_within_the_limit() -> None:
+    books = Books()
+    thing = books.open(2 * KIB)
+    books.accounts.close(thing)
+    assert books.accounts.report().peak == 2 * KIB, "though nobody looked meanwhile"
+    other = books.open(LIMIT)
+    books.grow(other, 1)
+    books.accounts.settle(now=0.0)
+    other.memory = KIB
+    books.accounts.stir(other)
+    assert books.accounts.report().peak == LIMIT, "what was above it went within the step"
 
 
 def test_levels_are_told_of_what_is_not_booked_yet() -> None:

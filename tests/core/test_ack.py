@@ -10,7 +10,7 @@ def due(acks: AckPolicy) -> bool:
 def test_nothing_taken_is_never_due_and_has_no_timer() -> None:
     acks = AckPolicy(count=4, size=1000, seconds=0.1)
     acks.handle_timeout(now=1e9)
-    assert not due(acks)
+    assert due(acks) is False
     assert acks.next_deadline() is None
 
 
@@ -57,7 +57,7 @@ def test_when_told_all_triggers_start_anew() -> None:
     acks.note(3, 999, now=5.0)
     acks.demand()
     acks.told()
-    assert not due(acks)
+    assert due(acks) is False
     assert acks.next_deadline() is None
     acks.note(3, 999, now=9.0)
     assert not due(acks)

@@ -77,6 +77,19 @@ def test_a_link_that_never_opened_is_no_life_even_if_no_life_is_asked_for() -> N
     assert backoff.attempts == 1
 
 
+def test_life_may_be_asked_for_in_parts_of_a_second() -> None:
+    backoff = Backoff(base=0.5, cap=10.0, stable_after=0.2, rng=Highest())
+    assert [backoff.is_stable(lived) for lived in (0.1, 0.2, 0.9)] == [False, True, True]
+
+
+def test_half_of_an_odd_number_of_failures_is_rounded_down() -> None:
+    backoff = a_backoff()
+    for _ in range(3):
+        backoff.next_delay()
+    backoff.handle_link_ended(lived=1.0, progressed=True)
+    assert (backoff.attempts, backoff.next_delay()) == (1, 1.0)
+
+
 def test_a_server_that_accepts_and_closes_is_not_stormed() -> None:
     """An hour of it is some 400 tries at full ceilings, not thousands."""
     backoff, now, tries = a_backoff(), 0.0, 0

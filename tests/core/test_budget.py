@@ -66,11 +66,11 @@ class TestLedger:
             (lambda: budget.charge("a", -1, now=LATER), "not negative"),
             (lambda: budget.charge("b", 1, now=LATER), "'b' is not registered"),
             (lambda: budget.release("b", 0), "'b' is not registered"),
-            (lambda: budget.touch("b", now=LATER), "not registered"),
-            (lambda: budget.move("b", PIN, now=LATER), "not registered"),
-            (lambda: budget.forget("b"), "not registered"),
-            (lambda: budget.held_by("b"), "not registered"),
-            (lambda: budget.may_credit("b"), "not registered"),
+            (lambda: budget.touch("b", now=LATER), "'b' is not registered"),
+            (lambda: budget.move("b", PIN, now=LATER), "'b' is not registered"),
+            (lambda: budget.forget("b"), "'b' is not registered"),
+            (lambda: budget.held_by("b"), "'b' is not registered"),
+            (lambda: budget.may_credit("b"), "'b' is not registered"),
             (lambda: budget.register("a", PIN, 1, now=LATER), "'a' is registered already"),
             (lambda: budget.register("b", PIN, -1, now=LATER), "not negative"),
             (lambda: budget.next_victim(-1), "not negative"),
@@ -168,11 +168,12 @@ class TestThresholds:
             Limits(**{name: 2e7})  # type: ignore[arg-type]  # that is the point
 
     def test_thresholds_come_in_their_order(self) -> None:
-        with pytest.raises(ConfigError, match=r"Limits\.cleanup is below Limits\.warning"):
+        with pytest.raises(ConfigError, match=r"^Limits\.cleanup is below Limits\.warning$"):
             Limits(warning=10, cleanup=9, limit=20)
-        with pytest.raises(ConfigError, match=r"Limits\.limit is below Limits\.cleanup"):
+        with pytest.raises(ConfigError, match=r"^Limits\.limit is below Limits\.cleanup$"):
             Limits(warning=10, cleanup=20, limit=19)
-        with pytest.raises(ConfigError, match=r"Limits\.stale_age is below Limits\.aggressive_age"):
+        words = r"^Limits\.stale_age is below Limits\.aggressive_age$"
+        with pytest.raises(ConfigError, match=words):
             Limits(stale_age=119.9)
 
     def test_the_extremes_are_legal(self) -> None:
@@ -489,3 +490,11 @@ class TestReport:
     def test_kinds_and_levels_are_ordered(self) -> None:
         assert all(one < other for one, other in pairwise(Shed))
         assert all(one < other for one, other in pairwise(Level))
+
+
+def test_who_never_goes_can_be_found_by_size_to_a_factor_of_two() -> None:
+    budget = a_budget(a=(Shed.NEVER, 70), b=(Shed.NEVER, 100), c=(Shed.NEVER, 9), d=(Shed.FRAME, 5))
+    assert list(budget.fullest(Shed.NEVER)) == ["a", "b", "c"]
+    budget.release("a", 10)
+    budget.charge("c", 250, now=1.0)
+    assert list(budget.fullest(Shed.NEVER)) == ["c", "b", "a"]

@@ -305,12 +305,20 @@ class TestBounds:
         """P3, with dictionaries just grown; each holder with a size and a time of its own."""
         budget = MemoryBudget[int](now=0.0)
         empty = footprint(budget)
-        assert empty < 8_000
+        assert empty < 4_000
         for holder in range(1000, count + 1000):
             budget.register(holder, kind, now=holder / 3)
             budget.charge(holder, holder + 1, now=holder / 3)
         keys = count * sys.getsizeof(1000)
         assert footprint(budget) - empty - keys <= 200 * count
+
+    def test_holders_of_all_sizes_cost_the_budget_little_once_they_have_gone(self) -> None:
+        budget = MemoryBudget[int](now=0.0)
+        for kind in Shed:
+            for size in range(51):
+                budget.register(size, kind, 1 << size, now=0.0)
+                budget.forget(size)
+        assert footprint(budget) < 15_500
 
     def test_nothing_grows_with_what_is_done(self) -> None:
         budget = MemoryBudget[str](SMALL, now=0.0)

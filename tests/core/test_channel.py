@@ -6,9 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapless.core.batches import KEPT
-from gapless.core.channel import Admission, Channel
-from gapless.core.errors import ConfigError
+from gapless.core.channel import (
+    CHANNEL_BYTES,
+    EPOCHS_REMEMBERED,
+    Admission,
+    Channel,
+    batch_too_large,
+)
+from gapless.core.errors import ConfigError, MessageTooLarge
 from gapless.core.frames import Live, Outcome, Partial, Recovered, StartedOver
+from gapless.core.history import ENTRY_BYTES
+from gapless.core.outbox import BATCH_BYTES, BATCH_MESSAGES
 from gapless.core.position import Position, Since
 
 from .parts import a_channel, fill, settings
@@ -88,7 +96,7 @@ class TestRotation:
         for _ in range(20):
             assert publish(channel) is Admission.ROOM
         assert (channel.history.first, channel.head) == (13, 20)
-        assert channel.dropped_reason == "rotated"
+        assert channel.losses.reason == "rotated"
 
     def test_bytes_are_a_bound_too(self) -> None:
         channel = a_channel(history_bytes=10)
@@ -112,7 +120,7 @@ class TestAppendingNow:
         channel = a_channel()
         fill(channel, 8)
         assert channel.append_now(b"i", False, now=1.0) == 9
-        assert (channel.history.first, channel.dropped_reason) == (2, "rotated")
+        assert (channel.history.first, channel.losses.reason) == (2, "rotated")
         assert channel.history.entry(9) == (b"i", False, None, 1.0)
 
     @pytest.mark.parametrize("overflow", ["wait", "reject", "rotate"])
@@ -129,6 +137,86 @@ class TestAppendingNow:
         assert channel.head == aging.head == 0
 
 
+class TestAppendingSome:
+    """A client's batch: as much of it as can be appended together, the rest later."""
+
+    def some(self, channel: Channel, *sizes: int, largest: int = 100) -> tuple[Admission, int]:
+        payloads = [bytes(size) for size in sizes]
+        return channel.admit_some(payloads, largest, now=0.0), len(payloads)
+
+    def test_what_fits_is_appended_whole(self) -> None:
+        assert self.some(a_channel(), 1, 2, 3) == (Admission.ROOM, 3)
+
+    def test_it_ends_before_a_message_that_can_never_be_taken(self) -> None:
+        assert self.some(a_channel(), 1, 100, 101, 1) == (Admission.ROOM, 2)
+        assert self.some(a_channel(history_bytes=50), 50, 51) == (Admission.ROOM, 1)
+
+    def test_such_a_message_is_refused_alone(self) -> None:
+        assert self.some(a_channel(), 101, 1, 1) == (Admission.TOO_LARGE, 1)
+
+    def test_where_it_is_rejected_what_has_room_still_enters(self) -> None:
+        channel = full(overflow="reject", acked=2)
+        assert self.some(channel, 1, 1, 1) == (Admission.ROOM, 2)
+        assert channel.history.first == 3, "what the pin needs stays"
+
+    def test_where_nothing_has_room_all_is_rejected(self) -> None:
+        assert self.some(full(overflow="reject"), 1, 1) == (Admission.REJECT, 2)
+
+    def test_where_it_can_wait_it_waits_whole(self) -> None:
+        assert self.some(full(overflow="wait", acked=2), 1, 1, 1) == (Admission.WAIT, 3)
+
+    def test_a_part_that_fits_is_counted_in_messages_and_bytes(self) -> None:
+        channel = a_channel(history_bytes=10)
+        fill(channel, 5)
+        assert channel.fitting([b"a", b"b", b"c"]) == 3
+        assert channel.fitting([b"a"] * 4) == 3
+        assert channel.fitting([b"aaaa", b"bb"]) == 1
+        assert channel.fitting([b"aaaaaa"]) == 0
+
+    @pytest.mark.parametrize(
+        ("messages", "size", "bounds"),
+        [
+            (8, 40, (2, 10)),
+            (3, 3, (1, 1)),
+            (1 << 20, 1 << 30, (BATCH_MESSAGES, BATCH_BYTES)),
+        ],
+    )
+    def test_a_chunk_is_a_quarter_of_the_history_and_never_nothing(
+        self, messages: int, size: int, bounds: tuple[int, int]
+    ) -> None:
+        """P4: what a pin leaves free, that can enter."""
+        channel = a_channel(history_messages=messages, history_bytes=size)
+        assert channel.chunk_bounds == bounds
+
+    def test_why_a_batch_can_never_fit_is_said_with_the_bounds(self) -> None:
+        error = batch_too_large("news", 9, 90, settings())
+        assert isinstance(error, MessageTooLarge)
+        words = "9 messages of 90 bytes .* channel 'news': .* 8 messages, 65536 bytes"
+        with pytest.raises(MessageTooLarge, match=words):
+            raise error
+
+
+class TestMemory:
+    def test_it_is_what_is_held_and_what_is_on_its_way_to_the_store(self) -> None:
+        """I8."""
+        channel = a_channel()
+        assert channel.memory == CHANNEL_BYTES
+        fill(channel, 2)
+        channel.in_flight = 1000
+        assert channel.memory == CHANNEL_BYTES + 2 * (1 + ENTRY_BYTES) + 1000
+
+    def test_all_that_no_pin_needs_can_be_shed(self) -> None:
+        """Budget's second step: unpinned history. Who had not read it is told why."""
+        channel = full(acked=3)
+        assert channel.shed()
+        assert (channel.history.first, channel.losses.why(3)) == (4, "shed")
+        assert not channel.shed(), "what the pin needs stays"
+        channel.unpin("ann")
+        assert channel.shed()
+        assert (len(channel.history), channel.head) == (0, 8)
+        assert not channel.shed(), "there is nothing left"
+
+
 class TestAge:
     def test_what_is_too_old_goes(self) -> None:
         channel = a_channel(history_age=60.0)
@@ -138,14 +226,14 @@ class TestAge:
         assert channel.history.first == 1
         channel.expire(now=60.0)
         assert channel.history.first == 3
-        assert channel.dropped_reason == "expired"
+        assert channel.losses.reason == "expired"
 
     def test_a_publish_ages_first(self) -> None:
         channel = a_channel(history_age=60.0)
         fill(channel, 8)
         publish(channel, now=61.0)
         assert (channel.history.first, channel.head) == (9, 9)
-        assert channel.dropped_reason == "expired"
+        assert channel.losses.reason == "expired"
 
     def test_pinned_messages_do_not_age(self) -> None:
         channel = a_channel(history_age=60.0, patience=1000.0)
@@ -206,6 +294,15 @@ class TestPlace:
         assert channel.middle() == 0
         fill(channel, 20)
         assert (channel.history.first, channel.middle()) == (13, 16)
+
+    @pytest.mark.parametrize(("cursor", "after"), [(4, 20), (20, 104), (50, 104)])
+    def test_or_with_the_oldest_the_store_has_if_that_is_ahead(
+        self, cursor: int, after: int
+    ) -> None:
+        """Rule 6; what the store claims to have and can't read is not tried twice."""
+        channel = Channel("news", 1, "E1", settings(), head=100, stored_first=21)
+        fill(channel, 8)
+        assert channel.next_held(cursor) == after
 
 
 class TestBatches:
@@ -272,7 +369,28 @@ class TestStore:
             assert publish(channel) is Admission.ROOM
         assert channel.batch(6).payloads == [b"x"] * 8
         publish(channel)
-        assert channel.dropped_reason == "rotated"
+        assert channel.losses.reason == "rotated"
+
+
+class TestEpochs:
+    def test_i15_an_epoch_that_was_left_is_known_until_the_store_is_told_of_the_new(self) -> None:
+        channel = a_channel()
+        channel.start_over("E2", 0, 1)
+        channel.is_told = False
+        assert channel.is_known_as("E2")
+        assert channel.is_known_as("E1"), "the same store, which hasn't heard yet"
+        channel.is_told = True
+        assert not channel.is_known_as("E1")
+        assert channel.was_called("E1")
+        assert channel.was_called("E2")
+        assert not channel.was_called("E3")
+
+    def test_p3_the_last_few_that_were_left_are_remembered(self) -> None:
+        channel = a_channel()
+        for number in range(2, EPOCHS_REMEMBERED + 3):
+            channel.start_over(f"E{number}", 0, 1)
+        left = [name for name in range(1, EPOCHS_REMEMBERED + 2) if channel.was_called(f"E{name}")]
+        assert left == list(range(2, EPOCHS_REMEMBERED + 2))
 
 
 def test_a_channel_is_idle_if_nothing_would_be_lost_with_it() -> None:

@@ -80,7 +80,7 @@ class TestPatience:
         assert publish(channel, now=0.999) is Admission.WAIT
         assert channel.next_lapse() == 1.0
         assert publish(channel, now=1.0) is Admission.ROOM
-        assert channel.dropped_reason == "stalled"
+        assert channel.losses.reason == "stalled"
         assert channel.next_lapse() is None
 
     def test_an_ack_that_moves_gives_new_patience(self) -> None:
@@ -115,10 +115,10 @@ class TestPatience:
         assert channel.history.first == 2
         assert not channel.ack("ann", 1, now=1.5), "it held nothing back"
         assert publish(channel, now=1.5) is Admission.WAIT
-        assert channel.dropped_reason == "stalled"
+        assert channel.losses.reason == "stalled"
         channel.ack("ann", 9, now=1.6)
         publish(channel, now=1.6)
-        assert channel.dropped_reason == "rotated"
+        assert channel.losses.reason == "rotated"
 
     def test_a_lapsed_pin_that_is_too_far_behind_stays_lapsed(self) -> None:
         channel = full()
@@ -133,7 +133,7 @@ class TestPatience:
         publish(channel, now=1.0)
         channel.unpin("ann")
         publish(channel, now=1.0)
-        assert channel.dropped_reason == "rotated"
+        assert channel.losses.reason == "rotated"
 
     def test_a_lapsed_pin_does_not_hide_one_that_holds(self) -> None:
         channel = full()

@@ -4,14 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from gapless.core.accounts import Accounts
 from gapless.core.authorize import allow_anyone_unpinned
 from gapless.core.channel import Channel
-from gapless.core.channels import Channels
 from gapless.core.closing import Code
 from gapless.core.config import Config
 from gapless.core.errors import InvalidChannel, TooManyChannels
-from gapless.core.events import Append, Command, Message, ReadHistory
+from gapless.core.events import Append, Message, ReadHistory
 from gapless.core.frames import (
     Close,
     Data,
@@ -25,7 +23,6 @@ from gapless.core.frames import (
     Unsubscribe,
 )
 from gapless.core.local import LocalReader
-from gapless.core.news import Ticket
 from gapless.core.position import Position
 from gapless.core.reader import Reader
 from gapless.core.store import Appended, AppendRefused, HistoryRead
@@ -33,7 +30,8 @@ from gapless.testing import Checker, Pair
 
 from .by_hand import DurableHubByHand, HubByHand, names, numbered, shown, started, taking
 from .list_store import ListStore
-from .parts import counted
+from .parts import lines
+from .shelf import Shelf
 
 HUB = Config.production("hub")
 
@@ -46,41 +44,6 @@ class Waiting:
 
     def read_answered(self, reader: Reader | LocalReader) -> None:
         self.answered.append(reader)
-
-
-class Shelf:
-    """Channels with a store that is played by hand."""
-
-    def __init__(self, config: Config = HUB, *, durable: bool = True) -> None:
-        self.commands: list[Command] = []
-        self.channels = Channels(
-            config,
-            new_epoch=counted("E"),
-            durable=durable,
-            commands=self.commands,
-            books=Accounts(config),
-        )
-
-    def opened(self, name: str = "news", epoch: str = "S1", head: int = 0) -> None:
-        assert self.channels.open(name, now=0.0) is None
-        asked = self.commands.pop()
-        assert isinstance(asked, ReadHistory)
-        self.channels.handle_history(HistoryRead(asked.request, epoch, 1, head), now=0.0)
-
-    def publish(self, *payloads: bytes, name: str = "news") -> Ticket | None:
-        channel = self.channels.find(name)
-        size = sum(map(len, payloads))
-        return self.channels.publish(channel, name, list(payloads), size, False, now=0.0)
-
-    def channel(self) -> Channel:
-        channel = self.channels.find("news")
-        assert channel is not None
-        return channel
-
-    def asked(self) -> Append:
-        command = self.commands.pop(0)
-        assert isinstance(command, Append)
-        return command
 
 
 class TestAppending:
@@ -334,6 +297,24 @@ class TestWhoWaits:
             if isinstance(event, Message):
                 taken.append(event.payload)
         assert taken.count(b"shy") == 3
+
+    def test_i9_a_message_taken_serves_whom_it_makes_room_for_and_looks_at_no_other(self) -> None:
+        def cost(waiting: int) -> int:
+            desk = HubByHand(config=replace(HUB, history_messages=4, patience=1000.0))
+            reader = desk.hub.subscribe("news", "earliest", now=desk.now)
+            assert reader is not None
+            for _ in range(4):
+                desk.hub.publish("news", b"m", now=desk.now)
+            for link in range(1, waiting + 1):
+                desk.greet(link, None, Offer(1, "news", None, 1))
+                desk.hear(link)
+                desk.say(link, Data(1, 1, [b"x"] * 3, False))
+            desk.hub.next_message(reader, now=desk.now)
+            made = lines(lambda: desk.hub.next_message(reader, now=desk.now))
+            assert len(desk.entries("news")) == 4
+            return made
+
+        assert cost(200) == cost(5)
 
     def test_p7_a_name_of_ours_is_not_made_by_offering_it(self) -> None:
         desk = HubByHand()

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
-from gapless.core.config import BESIDE_MESSAGES, KIB, MIB, Config, check_setting
+from gapless.core.config import BESIDE_MESSAGES, KIB, MIB, Config, check_seconds, check_setting
 from gapless.core.errors import ConfigError, LocalProtocolError
 from gapless.core.outbox import BATCH_BYTES
 
@@ -123,6 +123,42 @@ class TestChecks:
     def test_the_largest_message_fits_into_a_history(self) -> None:
         with pytest.raises(ConfigError, match="none would fit"):
             Config(max_message=2 * MIB)
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"memory_warning": 9, "memory_cleanup": 8}, "memory_warning is 9, above .*, 8"),
+            ({"memory_cleanup": 60_000_001}, "memory_cleanup is 60000001, above .*, 60000000"),
+            ({"stale_age": 60.0, "aggressive_age": 60.5}, "aggressive_age is 60.5, above .*, 60"),
+        ],
+    )
+    def test_a_step_of_cleaning_up_comes_no_later_than_the_next(
+        self, changes: dict[str, Any], words: str
+    ) -> None:
+        with pytest.raises(ConfigError, match=rf"Config\.{words}"):
+            Config(**changes)
+
+    def test_steps_of_cleaning_up_may_be_one(self) -> None:
+        limit = 60_000_000
+        config = Config(memory_warning=limit, memory_cleanup=limit, aggressive_age=300.0)
+        assert (config.warning_bytes, config.cleanup_bytes) == (limit, limit)
+        assert config.aggressive_age == config.stale_age
+
+    @pytest.mark.parametrize(
+        "profile", [Config.development, Config.production, Config.high_performance]
+    )
+    def test_there_are_two_roles(self, profile: Callable[[Any], Config]) -> None:
+        with pytest.raises(ConfigError, match=r"role is 'server'; .*'client' or 'hub'"):
+            profile("server")
+
+    @pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, 30 * 86_400.5, "1", None, True])
+    def test_an_argument_that_is_no_time_is_named(self, value: object) -> None:
+        with pytest.raises(ConfigError, match=r"^timeout is .* 0 … 2,592,000 seconds"):
+            check_seconds("timeout", value)
+
+    @pytest.mark.parametrize("value", [0, 0.5, 30 * 86_400])
+    def test_an_argument_may_be_anything_up_to_thirty_days(self, value: float) -> None:
+        check_seconds("timeout", value)
 
     def test_a_config_error_is_the_callers_and_a_value_error(self) -> None:
         assert issubclass(ConfigError, LocalProtocolError)

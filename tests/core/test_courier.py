@@ -131,7 +131,7 @@ class TestWaiting:
         for number in range(1, 101):
             desk.say(1, Subscribe(number, f"s{number}", "latest", 1000))
         desk.hear(1)
-        assert len(desk.hub.channels.homeless) == 100
+        assert len(desk.hub.channels.openings.homeless) == 200
         desk.now += REHOUSE_EVERY
         desk.hub.handle_timeout(now=desk.now)
         assert len(looked_at) == 2

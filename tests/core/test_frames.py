@@ -42,6 +42,13 @@ def test_the_cache_of_encoded_bytes_is_no_part_of_a_batch() -> None:
     assert "msgpack" not in repr(cached)
 
 
+def test_i9_the_bytes_of_a_batch_are_added_up_once_for_all_its_readers() -> None:
+    batch = Data(1, 1, [b"aa", b"b", b""], False)
+    assert (batch.size, Data(1, 1, [], False).size) == (3, 0)
+    batch.payloads.append(b"no batch changes once it was handed out")
+    assert batch.size == 3
+
+
 def test_an_outcome_is_one_of_five() -> None:
     """The names differ from the wire's where Python has the name already."""
     outcomes = {kind.__name__ for kind in get_args(frames.Outcome)}

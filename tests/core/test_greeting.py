@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from gapless.core.accounts import Accounts
+from gapless.core.budget import Shed
 from gapless.core.closing import Code, Ending
 from gapless.core.config import Config
 from gapless.core.events import CloseLink, Command
@@ -24,6 +25,7 @@ from gapless.core.frames import (
     Welcome,
 )
 from gapless.core.greeting import (
+    GREETING_BYTES,
     MAX_BEFORE_WELCOME,
     MAX_GREETINGS,
     MAX_HELLO,
@@ -32,6 +34,8 @@ from gapless.core.greeting import (
 )
 from gapless.core.link import Link
 from gapless.core.violation import Violation
+
+from .shelf import Ballast
 
 HELLO = Hello(1, None, None, 1024)
 SUBSCRIBE = Subscribe(1, "news", "latest", 1000)
@@ -118,13 +122,20 @@ class Hall:
     def __init__(self) -> None:
         self.commands: list[Command] = []
         self.writable: dict[int, None] = {}
+        self.books = Accounts(Config())
         self.reception = Reception(
             Config(connect_timeout=30.0),
             rng=Random(1),
             commands=self.commands,
             writable=self.writable,
-            books=Accounts(Config()),
+            books=self.books,
         )
+
+    def fill(self, *, left: int) -> Ballast:
+        """Take all memory but `left` bytes."""
+        ballast = Ballast(self.books.report().limits.limit - left)
+        self.books.open(ballast, Shed.NEVER, now=100.0)
+        return ballast
 
     def open(self, link: int, *, now: float = 100.0) -> None:
         self.reception.open_link(link, None, now=now)
@@ -226,6 +237,29 @@ class TestReception:
             hall.open(link)
         assert len(hall.reception) == MAX_GREETINGS
         assert hall.endings() == {MAX_GREETINGS + 1: Code.TRY_LATER}
+
+    def test_p3_without_memory_nobody_waits(self) -> None:
+        hall = Hall()
+        ballast = hall.fill(left=2 * GREETING_BYTES - 1)
+        hall.open(1)
+        hall.open(2)
+        assert (len(hall.reception), hall.endings()) == (1, {2: Code.TRY_LATER})
+        assert hall.reception.next_frame(2, now=100.0) is None, "not even a word, for it takes some"
+        hall.books.close(ballast)
+        hall.open(3)
+        assert len(hall.reception) == 2
+
+    def test_where_memory_is_wanted_who_has_said_most_goes_first(self) -> None:
+        hall = Hall()
+        ending = Ending(Code.TRY_LATER, "short of memory", 1.0)
+        assert not hall.reception.refuse_largest(ending, now=100.0)
+        for link in (1, 2, 3):
+            hall.open(link)
+            hall.hello(link)
+        hall.reception.receive_frame(2, SUBSCRIBE, 50, now=100.0)
+        assert hall.reception.refuse_largest(ending, now=100.0)
+        assert hall.endings() == {2: Code.TRY_LATER}
+        assert hall.reception.next_frame(2, now=100.0) == Close(ending.code, ending.reason, 1000)
 
     def test_all_can_be_refused_at_once(self) -> None:
         hall = Hall()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapless.core.history import History
+from gapless.core.history import ENTRY_BYTES, History
 
 from .parts import inside
 
@@ -78,6 +78,35 @@ class TestBounds:
         history.drop_oldest()
         assert history.has_room(2)
 
+    def test_room_is_made_of_the_oldest_and_of_no_more_than_is_needed(self) -> None:
+        history = a_history(messages=3, size=10)
+        history.extend([b"123", b"456", b"789"], False, None, now=0.0)
+        assert history.make_room(4, 1, 3)
+        assert (history.first, history.size) == (2, 6)
+        assert history.make_room(4, 1, 3), "it is there already"
+        assert history.first == 2
+        assert history.make_room(5, 1, 3)
+        assert (history.first, history.size) == (3, 3)
+        assert history.make_room(7, 2, 3)
+        assert history.first == 3
+        assert history.make_room(0, 3, 3)
+        assert (history.first, history.head, history.size) == (4, 3, 0)
+
+    @pytest.mark.parametrize(("through", "first"), [(0, 1), (1, 2), (2, 3)])
+    def test_no_room_is_made_of_what_is_needed(self, through: int, first: int) -> None:
+        """What a pin needs stays; what was dropped below it until then is gone (P2 says so)."""
+        history = a_history(messages=3)
+        history.extend([b"a", b"b", b"c"], False, None, now=0.0)
+        assert not history.make_room(3, 3, through)
+        assert (history.first, history.head) == (first, 3)
+
+    def test_i8_memory_is_payloads_and_what_each_costs(self) -> None:
+        history = filled(b"aa", b"bbb")
+        assert history.memory == 5 + 2 * ENTRY_BYTES
+        history.drop_oldest()
+        assert history.memory == 3 + ENTRY_BYTES
+        assert a_history(head=7).memory == 0
+
     def test_a_trim_is_cumulative_and_says_how_much_it_trimmed(self) -> None:
         history = filled(b"a", b"b", b"c")
         assert history.drop_through(0) == 0
@@ -108,6 +137,25 @@ class TestBounds:
         assert len(history) == 10
         assert len(inside(history, "_entries")) < 1000
 
+    def test_i9_it_is_given_back_when_that_is_half_of_the_list_and_not_before(self) -> None:
+        """So a trim costs what it drops, however much is held."""
+        history = a_history(messages=10_000, size=10_000)
+        history.extend([b"x"] * 10_000, False, None, now=0.0)
+        sizes: list[int] = []
+        for through in (300, 4_000, 4_999, 5_000):
+            history.drop_through(through)
+            sizes.append(len(inside(history, "_entries")))
+        assert sizes == [10_000, 10_000, 10_000, 5_000]
+        assert (history.first, history.entry(5_001)[0], history.size) == (5_001, b"x", 5_000)
+
+    def test_a_short_list_is_left_as_it_is(self) -> None:
+        history = a_history()
+        history.extend([b"x"] * 300, False, None, now=0.0)
+        history.drop_through(256)
+        assert len(inside(history, "_entries")) == 300
+        history.drop_oldest()
+        assert (len(inside(history, "_entries")), len(history)) == (43, 43)
+
 
 class TestReading:
     def test_a_batch_ends_at_the_head_at_its_count_and_before_its_bytes(self) -> None:
@@ -137,10 +185,12 @@ class TestReading:
         assert history.entry(1) == (b"a", True, "@session", 2.0)
 
     def test_reading_what_was_dropped_is_a_bug_of_ours(self) -> None:
-        history = filled(b"a", b"b")
-        history.drop_oldest()
-        with pytest.raises(AssertionError):
-            history.entry(1)
+        rotated, trimmed = filled(b"a", b"b"), filled(b"a", b"b")
+        rotated.drop_oldest()
+        trimmed.drop_through(1)
+        for history in (rotated, trimmed):
+            with pytest.raises(AssertionError):
+                history.entry(1)
 
 
 @given(steps)

@@ -3,10 +3,8 @@
 Letters are the review's. See `test_hub_store_regressions.py` for hubs with a store.
 """
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from types import FrameType
 
 import pytest
 
@@ -33,7 +31,7 @@ from gapless.transports.endpoint import Endpoint
 from gapless.transports.memory import MemoryWire
 
 from .by_hand import DurableHubByHand, HubByHand, started
-from .parts import inside
+from .parts import calls, inside
 
 HUB = Config.production("hub")
 FULL = replace(HUB, history_messages=1)
@@ -319,23 +317,6 @@ class TestOfferIds:
         checker.finish()
 
 
-def calls(work: Callable[[], None]) -> int:
-    """Count the calls of our functions: work, without a clock."""
-    count = 0
-
-    def note(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal count
-        count += event == "call" and frame.f_globals["__name__"].startswith("gapless.")
-
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return count
-
-
 class Crowd:
     """A full channel: readers that pin it on links from 1, publishers that wait on the next."""
 
@@ -408,4 +389,5 @@ def test_p3_a_session_that_ends_while_its_own_channel_is_opened_is_forgotten() -
     desk.answer(*asked)
 
     assert desk.hub.sessions == []
-    assert list(desk.hub.readership.take_parked(session)) == []
+    parking = inside(desk.hub.channels.openings, "_parking")
+    assert session not in parking

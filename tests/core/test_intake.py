@@ -3,60 +3,12 @@
 import pytest
 
 from gapless.core.closing import Code
-from gapless.core.config import KIB
 from gapless.core.credit import charge
-from gapless.core.frames import Ack, Data, Frame, Gone, Offer, Offered, Refused
-from gapless.core.intake import Intake, IntakePhase
+from gapless.core.frames import Ack, Gone, Offer, Offered, Refused
+from gapless.core.intake import IntakePhase
 from gapless.core.violation import Violation
 
-from .parts import counted
-
-WINDOW = KIB
-
-
-class Desk:
-    """An intake, its publisher and its store, step by step."""
-
-    def __init__(self) -> None:
-        self.intake = Intake("commands", "@s", window=WINDOW, new_epoch=counted("P"))
-        self.id = 0
-
-    def offer(self, epoch: str | None = None, *, remembers: bool = False) -> str | None:
-        """A new offer; returns the epoch the store must be asked about."""
-        self.id += 1
-        self.intake.receive_offer(Offer(self.id, "commands", epoch, 1), now=0.0)
-        return self.intake.prepare_answer(store_remembers=remembers)
-
-    def says(self) -> Frame | None:
-        return self.intake.next_control(now=0.0)
-
-    def data(self, first: int, *payloads: bytes) -> None:
-        self.intake.receive_data(Data(self.id, first, list(payloads), False), now=0.0)
-
-    def gone(self, first: int, last: int) -> None:
-        self.intake.receive_gone(Gone(self.id, first, last, "skipped"), now=0.0)
-
-    def start(self, most: int = 100, size: int = 10**6) -> tuple[int, list[bytes]] | None:
-        """Hand the next chunk to the store."""
-        chunk = self.intake.next_chunk(most, size)
-        if chunk is None:
-            return None
-        self.intake.take_chunk(chunk)
-        return chunk.first, chunk.payloads
-
-    def accept(self, most: int = 100) -> tuple[int, list[bytes]] | None:
-        started = self.start(most)
-        if started is not None:
-            self.intake.handle_accepted()
-        return started
-
-
-def opened() -> Desk:
-    """An intake whose first offer is answered."""
-    desk = Desk()
-    desk.offer()
-    assert desk.says() == Offered(1, "new", "P1", 0, WINDOW)
-    return desk
+from .publishing_desk import WINDOW, PublishingDesk, opened
 
 
 class TestOffer:
@@ -109,7 +61,7 @@ class TestOffer:
         assert desk.intake.phase is IntakePhase.OPEN
 
     def test_data_before_the_answer_is_a_violation(self) -> None:
-        desk = Desk()
+        desk = PublishingDesk()
         with pytest.raises(Violation, match="before offered"):
             desk.data(1, b"a")
         desk.offer()
@@ -121,7 +73,7 @@ class TestOffer:
 
 class TestStoreThatRemembers:
     def test_a_numbering_this_hub_never_saw_is_asked_about(self) -> None:
-        desk = Desk()
+        desk = PublishingDesk()
         assert desk.offer("P9", remembers=True) == "P9"
         assert desk.says() is None, "until the store has answered"
         desk.intake.handle_recalled("P9", 7)
@@ -130,7 +82,7 @@ class TestStoreThatRemembers:
         assert desk.accept() == (8, [b"new"])
 
     def test_one_the_store_never_saw_either_begins_anew(self) -> None:
-        desk = Desk()
+        desk = PublishingDesk()
         desk.offer("P9", remembers=True)
         desk.intake.handle_recalled("P9", None)
         assert desk.says() == Offered(1, "new", "P1", 0, WINDOW)
@@ -142,7 +94,7 @@ class TestStoreThatRemembers:
 
     def test_an_answer_for_an_older_offer_is_ignored(self) -> None:
         """I13."""
-        desk = Desk()
+        desk = PublishingDesk()
         desk.intake.handle_recalled("P9", 7)
         desk.offer("P9", remembers=True)
         desk.offer("P8", remembers=True)
@@ -233,6 +185,15 @@ class TestCredit:
         assert desk.intake.held_bytes == charge(payloads[2:])
         assert desk.says() == Ack(1, 2, WINDOW + 2 * 132)
 
+    def test_p3_without_memory_what_is_accepted_is_acked_and_no_more_is_let_in(self) -> None:
+        desk = opened()
+        desk.data(1, b"a", b"b")
+        desk.has_memory = False
+        desk.accept(1)
+        assert desk.says() == Ack(1, 1, WINDOW)
+        desk.accept(1)
+        assert desk.says() == Ack(1, 2, WINDOW + 66), "holding nothing, one may always go on (P4)"
+
     def test_credit_that_came_back_is_announced_without_an_ack_moving(self) -> None:
         """Model item 4: a limit that grows only with accepts deadlocks after a refusal."""
         desk = opened()
@@ -316,6 +277,23 @@ class TestRefusing:
         assert desk.start() == (1, [b"a"])
 
 
+class TestForbidden:
+    def test_what_is_sent_to_a_channel_of_ours_is_answered_and_refused(self) -> None:
+        """Rule 7: each publish ends in one way, whatever it was about."""
+        desk = PublishingDesk()
+        desk.intake.forbidden = "forbidden"
+        desk.intake.receive_offer(Offer(1, "@ghost", None, 1), now=0.0)
+        desk.intake.turn_away()
+        assert isinstance(desk.says(), Offered)
+        assert desk.says() is None
+        desk.id = 1
+        desk.data(1, b"a", b"b")
+        desk.intake.turn_away()
+        assert isinstance(desk.says(), Ack)
+        assert desk.says() == Refused(1, 1, 2, "forbidden", None)
+        assert desk.intake.accepted == 0
+
+
 class TestLinkLost:
     def test_what_was_queued_is_forgotten_for_it_is_offered_again(self) -> None:
         desk = opened()
@@ -325,7 +303,7 @@ class TestLinkLost:
         assert desk.start() is None
 
     def test_before_the_first_answer_there_is_nothing_to_forget(self) -> None:
-        desk = Desk()
+        desk = PublishingDesk()
         desk.offer()
         desk.intake.handle_link_lost(now=0.0)
         assert desk.intake.epoch is None

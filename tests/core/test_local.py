@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 
 from gapless.core.channel import Channel
 from gapless.core.events import CaughtUp, ChannelEvent, Lost, Message, Reset
-from gapless.core.local import LocalReader
+from gapless.core.local import LOCAL_BYTES, LocalReader
 from gapless.core.position import Position, Since
+from gapless.core.receiver import MESSAGE_BYTES
 
-from .parts import a_channel, fill
+from .parts import a_channel, fill, settings
 
 
 def drain(reader: LocalReader) -> list[object]:
@@ -172,3 +173,39 @@ def test_all_is_met_in_order_or_in_one_marker(script: list[tuple[int, int, bool]
                         # The store has lost it: then it is gone.
                         reader.handle_history([], False, after)
         assert reader.position == at or reader.is_ready or reader.next_read() is not None
+
+
+class TestStore:
+    """A history that begins at 6, and a store that still has 3 … 5."""
+
+    def stored(self) -> tuple[Channel, LocalReader]:
+        channel = Channel("news", 7, "E1", settings(), head=5, stored_first=3)
+        fill(channel, 1)
+        return channel, reads(channel, Position("E1", 2))
+
+    def test_rule_6_what_is_not_held_is_read_from_the_store_once(self) -> None:
+        _, reader = self.stored()
+        assert drain(reader) == []
+        assert (reader.next_read(), reader.next_read()) == (2, None)
+        assert reader.memory == LOCAL_BYTES
+        reader.handle_history([b"3", b"4"], True, 2)
+        assert reader.memory == LOCAL_BYTES + 2 * (1 + MESSAGE_BYTES), "I8"
+        assert reader.next_event(now=0.0) == Message("news", "E1", 3, b"3", True)
+        assert reader.memory == LOCAL_BYTES + 1 + MESSAGE_BYTES
+        assert drain(reader) == [4]
+        assert reader.next_read() == 4, "the store gave less than it has"
+        reader.handle_history([b"5"], False, 4)
+        assert drain(reader) == [5, 6, CaughtUp("news", Position("E1", 6))]
+        assert reader.memory == LOCAL_BYTES
+
+    def test_what_the_store_no_longer_has_is_lost(self) -> None:
+        """P2: whatever it claims to hold."""
+        _, reader = self.stored()
+        drain(reader)
+        assert reader.next_read() == 2
+        reader.handle_history([], False, 2)
+        assert drain(reader) == [
+            Lost("news", "E1", 3, 5, "rotated"),
+            6,
+            CaughtUp("news", Position("E1", 6)),
+        ]

@@ -82,6 +82,21 @@ def test_p4_with_the_least_memory_a_hub_takes_what_one_client_publishes(largest:
     check_memory("hub", pair.hub)
 
 
+def test_p4_a_batch_that_there_is_no_memory_for_as_a_whole_is_taken_in_parts() -> None:
+    """Ten sessions leave less than a batch takes: one was refused every second, for ever."""
+    config = Config(max_message=20_000)
+    small = replace(config, memory_limit=config.least_hub_memory, history_messages=100)
+    pair = Pair(seed=1, hub_config=small, client_config=config)
+    peers = [pair.peer, *(pair.add_client() for _ in range(9))]
+    for peer in peers:
+        peer.start()
+        peer.subscribe("news", "latest")
+        for _ in range(100):
+            peer.publish("orders", bytes(1000))
+    assert pair.run_until(lambda: all(peer.session.is_settled for peer in peers), timeout=30.0)
+    check_memory("hub", pair.hub)
+
+
 def test_p3_what_text_takes_once_it_is_encoded_counts_at_once() -> None:
     """In JSON a control character takes six bytes: a hub held three times what it may."""
     pair = Pair(

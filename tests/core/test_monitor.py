@@ -65,6 +65,7 @@ class TestFigures:
         assert (connections.active, connections.stale, connections.total) == (3, 1, 5)
         assert math.isclose(metrics.messages_per_second, 9.6)
         assert metrics.error_rate == 0.04
+        assert metrics.error_rate * metrics.tried == metrics.errors
         assert metrics.memory_per_message == 20_000.0, "memoryEfficiency"
         latency = metrics.latency
         assert latency is not None
@@ -101,6 +102,7 @@ class TestFigures:
         monitor.handle_errors(1, now=1.0)
         assert monitor.report(CALM, now=1.0).error_rate == 1.0
         assert monitor.report(CALM, now=1.0).errors == 1
+        assert monitor.report(CALM, now=1.0).tried == 1
 
     def test_one_latency_can_count_for_a_batch(self) -> None:
         monitor = Monitor(now=0.0)
@@ -218,9 +220,12 @@ class TestAlerts:
         monitor.handle_errors(1, now=59.0)
         monitor.handle_errors(1, now=61.0)
         seen: list[list[str]] = []
+        alarmed = [monitor.is_alarmed]
         for minute in range(1, 5):
             monitor.handle_timeout(CALM, now=60.0 * minute)
             seen.append([f"{alert.status}: {alert}" for alert in alerts(monitor)])
+            alarmed.append(monitor.is_alarmed)
+        assert alarmed == [False, True, True, False, False]
         assert seen == [
             ["critical: error rate 100 %, above 10 %"],
             [],

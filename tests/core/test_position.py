@@ -6,15 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapless.core.errors import InvalidChannel, InvalidPosition, NotText
+from gapless.core.errors import ConfigError, InvalidChannel, InvalidPosition, NotText
 from gapless.core.position import (
     MAX_SEQ,
     Position,
     Since,
     channel_fault,
     check_channel,
+    check_secret,
     check_since,
     check_text,
+    check_words,
     is_epoch,
     is_token,
 )
@@ -171,3 +173,35 @@ class TestText:
 )
 def test_a_token_is_what_a_hello_can_carry(text: str, good: bool) -> None:
     assert is_token(text) is good
+
+
+def test_words_for_a_person_are_text() -> None:
+    check_words("reason", "")
+    for wrong in (None, 5, b"sealed"):
+        with pytest.raises(TypeError, match=f"reason is {type(wrong).__name__}; it must be words"):
+            check_words("reason", wrong)
+
+
+class TestSecrets:
+    @pytest.mark.parametrize("secret", [None, "", "x" * 100, "ä" * 75])
+    def test_what_a_hello_can_carry_is_taken(self, secret: str | None) -> None:
+        check_secret("credentials", secret, 100)
+
+    @pytest.mark.parametrize(
+        ("secret", "words"),
+        [
+            (b"bytes", "must be text, not bytes"),
+            (7, "must be text, not int"),
+            ("\ud800", "lone surrogates"),
+            ("", "is empty; leave it out"),
+            ("x" * 101, "has 101 characters; at most 100"),
+            ("ä" * 76, "too long for a hello once encoded"),
+        ],
+    )
+    def test_what_it_can_not_is_refused_without_being_shown(
+        self, secret: object, words: str
+    ) -> None:
+        """Testing 3.2 row 31: no secret in an error."""
+        with pytest.raises(ConfigError, match=f"^token .*{words}") as caught:
+            check_secret("token", secret, 100, least=1)
+        assert "xx" not in str(caught.value)

@@ -23,7 +23,7 @@ from gapless.core.frames import (
 )
 from gapless.core.position import Position, Since
 from gapless.core.reader import Reader, ReaderPhase
-from gapless.core.receiver import Receiver, Verdict
+from gapless.core.receiver import MESSAGE_BYTES, Receiver, Verdict
 from gapless.core.violation import Violation
 
 from .parts import a_channel, fill, settings
@@ -223,6 +223,14 @@ class TestStore:
             Data(7, 6, [b"6", b"7"], False),
         ]
         assert reader.next_read() is None, "the history goes on from here"
+
+    def test_i8_what_was_read_is_held_until_it_is_sent(self) -> None:
+        _, reader = self.stored()
+        assert (reader.next_read(), reader.held_bytes) == (2, 0)
+        reader.handle_history([b"3", b"4"], False, 2)
+        assert reader.held_bytes == 2 * (1 + MESSAGE_BYTES)
+        reader.next_data(now=0.0)
+        assert reader.held_bytes == 0
 
     def test_what_was_read_waits_for_credit(self) -> None:
         _, reader = self.stored(limit=0)

@@ -3,7 +3,12 @@
 from dataclasses import replace
 from random import Random
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gapless.core.authorize import Grant
+from gapless.core.batches import Batches
 from gapless.core.budget import Level, Shed
 from gapless.core.closing import Code
 from gapless.core.config import Config
@@ -12,11 +17,11 @@ from gapless.core.frames import Ack, Data, Gone, Offer, Offered, Refused, Subscr
 from gapless.core.greeting import GREETING_BYTES
 from gapless.core.hub import Hub
 from gapless.core.local import LocalReader
-from gapless.core.relief import AT_ONCE, Buffers
+from gapless.core.relief import AT_ONCE, SPARE, Buffers
 from gapless.testing.holdings import check_memory
 
 from .by_hand import HubByHand, numbered
-from .parts import counted, inside
+from .parts import counted, inside, lines
 
 CROWDED = Config(
     memory_limit=200_000,
@@ -174,9 +179,8 @@ class TestTold:
         desk.greet(1)
         desk.say(1, Offer(1, "news", None, 1))
         desk.hear(1)
-        desk.press(190_000)
+        desk.press(199_990)
         desk.say(1, Gone(1, 1, 3, "skipped"), Data(1, 4, numbered(4, 4, 10), False))
-        desk.press(200_001)
         assert Refused(1, 4, 4, "busy", 1000) in desk.hear(1)
 
     def test_who_finds_its_session_shed_gets_a_new_one(self) -> None:
@@ -219,6 +223,27 @@ class TestLinks:
             desk.check()
         assert list(desk.endings()) == [3, 2]
 
+    def test_i9_what_it_costs_to_close_the_largest_does_not_grow_with_the_others(self) -> None:
+        def cost(links: int) -> list[int]:
+            desk = Desk(memory_limit=10_000_000, memory_warning=None, memory_cleanup=None)
+            for link in range(1, links + 1):
+                desk.greet(link)
+            for number in range(10):
+                desk.say(7, Subscribe(number + 1, f"c{number}", "latest", 1000))
+            relief, made = inside(desk.hub, "_relief"), list[int]()
+            for size in (1, 0):
+                for link in range(1, links + 1):
+                    desk.hub.hold_bytes(FAR + link, size * link, now=desk.now)
+                desk.hub.books.settle(now=desk.now)
+                made.append(lines(lambda: relief._cut_one(desk.now)))
+            assert list(desk.endings()) == [7], "the session with most behind it"
+            assert inside(relief.buffers, "_sizes") == {}
+            return made
+
+        few, many = cost(10), cost(300)
+        assert many[0] <= few[0] + 3 * SPARE
+        assert many[1] <= few[1] + 3 * SPARE
+
     def test_p3_a_link_too_many_is_turned_away_without_a_word(self) -> None:
         desk = Desk(memory_limit=170_000, memory_warning=None, memory_cleanup=None)
         links = range(1, 170_000 // GREETING_BYTES + 3)
@@ -248,9 +273,28 @@ class TestLinks:
         buffers = Buffers()
         assert not buffers.memory
         assert [buffers.note(1, 50), buffers.note(2, 70), buffers.note(1, 80)] == [50, 70, 30]
-        assert (buffers.largest, buffers.memory) == (1, 150)
-        assert buffers.note(1, 0) == -80
-        assert (buffers.largest, buffers.memory) == (2, 70)
+        assert (buffers.pop_largest(), buffers.memory) == (1, 70)
+        assert buffers.note(3, 75) == 75
+        assert buffers.note(3, 60) == -15
+        assert (buffers.pop_largest(), buffers.memory) == (2, 60)
+        assert (buffers.pop_largest(), buffers.pop_largest(), buffers.memory) == (3, None, 0)
+
+    @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 9)), max_size=300))
+    def test_p3_they_are_right_and_small_whatever_is_noted(
+        self, notes: list[tuple[int, int]]
+    ) -> None:
+        buffers, sizes = Buffers(), dict[int, int]()
+        for link, size in notes:
+            buffers.note(link, size)
+            sizes[link] = size
+            assert len(inside(buffers, "_heap")) <= SPARE + 4 * 5
+        while buffers.memory:
+            assert buffers.memory == sum(sizes.values())
+            largest = buffers.pop_largest()
+            assert largest is not None
+            assert sizes[largest] == max(sizes.values())
+            del sizes[largest]
+        assert buffers.pop_largest() is None
 
 
 class TestGoingOn:
@@ -279,7 +323,7 @@ class TestGoingOn:
         desk.greet(1)
         desk.say(1, Offer(1, "other", None, 1))
         desk.hear(1)
-        desk.press(190_000)
+        desk.press(199_990)
         desk.say(1, Data(1, 1, numbered(1, 2, 10), False))
         assert Refused(1, 1, 2, "busy", 1000) in desk.hear(1)
         for _ in range(9):
@@ -331,6 +375,72 @@ class TestGoingOn:
         desk.now += 1.0
         desk.hub.handle_timeout(now=desk.now)
         assert mine in list(iter(desk.hub.next_ready, None))
+
+
+class Stranger:
+    """A holding that a hub doesn't know how to shed."""
+
+    memory = 1000
+
+
+class Asking(Batches):
+    """Frames of a channel that want memory themselves as they are shed."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+        self.answers: list[bool] = []
+
+    @property
+    def memory(self) -> int:
+        return 0 if self.answers else 5000
+
+    def clear(self) -> None:
+        self.answers.append(self.desk.hub.books.make_room(100_000, now=self.desk.now))
+
+
+class TestFaults:
+    def test_who_wants_memory_in_the_midst_of_it_has_none_made_for_it(self) -> None:
+        desk = Desk()
+        asking = Asking(desk)
+        desk.hub.books.open(asking, Shed.FRAME, now=desk.now)
+        desk.hub.hold_bytes(FAR, 150_000, now=desk.now)
+        assert asking.answers == [False]
+        desk.check()
+
+    def test_where_no_session_is_linked_none_is_closed(self) -> None:
+        desk = Desk()
+        reader = desk.hub.subscribe("news", now=desk.now)
+        assert reader is not None
+        desk.press(199_999)
+        desk.press(200_001)
+        assert desk.pressure() == 0, "the wire was all there was"
+        assert inside(desk.hub, "_relief")._cut_one(desk.now) is False
+
+    def test_p3_a_fault_while_shedding_ends_that_run_and_not_all_that_follow(self) -> None:
+        """From then on nothing was shed any more."""
+        desk = Desk()
+        desk.history("news")
+        stranger = Stranger()
+        desk.hub.books.open(stranger, Shed.FRAME, now=desk.now)
+        more = 200_001 - desk.hub.memory().held
+        with pytest.raises(AssertionError):
+            desk.hub.hold_bytes(FAR, more, now=desk.now)
+        desk.hub.books.close(stranger)
+        desk.hub.hold_bytes(FAR, more + 1000, now=desk.now)
+        assert desk.entries("news") == []
+        desk.check()
+
+    def test_p3_the_peak_is_what_was_held_between_steps(self) -> None:
+        """It told of more than the limit, which was there for a moment, and then shed."""
+        desk = Desk()
+        desk.history("news", size=9000)
+        desk.press(199_000)
+        assert desk.hub.memory().peak == 199_000
+        desk.hub.hold_bytes(FAR, desk.pressure() + 20_000, now=desk.now)
+        report = desk.hub.memory()
+        assert report.held < report.peak == 199_000
+        desk.check()
 
 
 class TestCleanUps:

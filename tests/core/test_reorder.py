@@ -142,6 +142,33 @@ class TestBounds:
         desk.buffer.receive(13, [b"%d" % n for n in range(13, 20)], False, now=0.0)
         assert desk.buffer.missing() == []
 
+    def test_it_is_asked_for_until_the_furthest_that_was_dropped_has_come(self) -> None:
+        desk = Desk()
+        desk.receive(30, 20)
+        assert desk.buffer.next_deadline() == 1.0
+        desk.receive(*range(1, 30))
+        assert desk.buffer.missing() == [Missing(30, None)]
+        desk.receive(30)
+        assert (desk.buffer.missing(), desk.buffer.next_deadline()) == ([], None)
+
+    def test_of_a_batch_what_is_not_too_far_ahead_is_held(self) -> None:
+        desk = Desk()
+        desk.buffer.receive(5, [b"%d" % n for n in range(5, 12)], False, now=0.0)
+        assert desk.buffer.missing() == [Missing(1, 4)], "the last is ten above the next"
+        desk = Desk()
+        desk.buffer.receive(5, [b"%d" % n for n in range(5, 13)], False, now=0.0)
+        assert desk.buffer.missing() == [Missing(1, 4), Missing(12, None)]
+        desk.receive(1, 2, 3, 4)
+        assert desk.buffer.missing() == [Missing(12, None)]
+        desk.receive(12)
+        assert desk.buffer.missing() == []
+
+    def test_what_is_held_in_parts_is_a_duplicate_in_each(self) -> None:
+        desk = Desk()
+        desk.receive(3, 5)
+        desk.buffer.receive(2, [b"%d" % n for n in range(2, 7)], False, now=0.0)
+        assert (desk.receiver.duplicates, desk.buffer.held_messages) == (2, 5)
+
     def test_bytes_are_bounded(self) -> None:
         desk = Desk(replace(POLICY, max_bytes=charge([b"3"]) + charge([bytes(20)])))
         desk.receive(3)
@@ -231,7 +258,8 @@ class TestAsking:
         desk.receive(5)
         assert desk.pass_time(1.0) == [Missing(1, 4)]
         desk.receive(3)
-        assert desk.pass_time(2.0) == [Missing(1, 2), Missing(4, 4)]
+        assert desk.pass_time(1.9) == []
+        assert desk.pass_time(0.1) == [Missing(1, 2), Missing(4, 4)]
 
     def test_a_late_or_early_timeout_is_harmless(self) -> None:
         desk = Desk()

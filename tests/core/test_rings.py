@@ -71,8 +71,8 @@ class TestGroup:
     )
     def test_by_size_each_doubling_has_a_shelf(self, size: int, shelf: int) -> None:
         group = Group[str](by_size=True)
-        assert len(group.shelves) == SHELVES
         assert group.ring_for(size) is group.shelves[shelf]
+        assert (len(group.shelves), shelf < SHELVES) == (1, True)
 
     def test_by_size_the_fullest_is_first(self) -> None:
         group = Group[str](by_size=True)
@@ -117,3 +117,10 @@ class TestEntry:
         first.since = 1.0
         first.stand_in(ring)
         assert names(ring) == "ba"
+
+
+def test_holders_are_told_with_the_fullest_first_to_a_factor_of_two() -> None:
+    group = Group[str](by_size=True)
+    for holder, size in (("a", 5), ("b", 90), ("c", 7), ("d", 70), ("e", 0)):
+        entry_in(group.ring_for(size), holder)
+    assert list(group.fullest()) == ["b", "d", "a", "c"]

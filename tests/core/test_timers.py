@@ -111,3 +111,14 @@ def test_no_key_fires_late_twice_or_unarmed(script: list[tuple[str, str, float |
         else:
             assert following is not None
             assert following <= earliest, "a wake-up may be early, never late"
+
+
+def test_p3_spent_deadlines_before_the_next_are_dropped_from_a_large_heap_too() -> None:
+    timers: Timers[int] = Timers()
+    for key in range(1000):
+        timers.set(key, float(key))
+    for key in range(900):
+        timers.set(key, None)
+    assert timers.pop_due(0.5) == []
+    assert len(inside(timers, "_heap")) == 100
+    assert (timers.next_deadline(), timers.pop_due(900.0)) == (900.0, [900])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from gapless.core.tokens import Tokens
+from gapless.core.tokens import Tokens, epoch_name, session_name
 
 from .parts import counted, inside
 
@@ -159,3 +159,15 @@ def test_whatever_is_shown_at_most_two_tokens_open_a_session(shown: list[str]) -
         else:
             current, pending = pending, tokens.show("ann", pending)
         assert {token for token in minted if tokens.find(token)} == {current, pending} - {None}
+
+
+def test_i14_a_public_name_tells_nothing_of_its_secret_and_has_the_length_of_the_wire() -> None:
+    secrets = [f"secret {number}" for number in range(100)]
+    for make, size in ((epoch_name, 16), (session_name, 23)):
+        names = [make(secret) for secret in secrets]
+        assert len(set(names)) == 100
+        assert {len(name) for name in names} == {size}
+        assert names == [make(secret) for secret in secrets], "the same secret, the same name"
+        assert not any("secret" in name for name in names)
+    assert session_name("a")[0] == "@"
+    assert session_name("a")[1:] != epoch_name("a")

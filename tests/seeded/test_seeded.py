@@ -18,6 +18,19 @@ def test_a_patch_applies(bug: Patch) -> None:
 
 
 @bugs
+def test_a_patch_leaves_sources_that_compile(bug: Patch, tmp_path: Path) -> None:
+    """Else it is caught by whatever imports them, and shows nothing."""
+    for name in bug.changes:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+
+    apply(bug, tmp_path)
+
+    for name in bug.changes:
+        compile((tmp_path / name).read_bytes(), name, "exec")
+
+
+@bugs
 def test_a_patch_says_in_one_line_what_it_breaks(bug: Patch) -> None:
     assert 20 < len(bug.about) <= 110
     assert bug.about.endswith(").")

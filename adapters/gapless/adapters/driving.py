@@ -62,7 +62,7 @@ class Driver(Protocol):
         """Take a connected socket as a link of a server's, which speaks `wire`."""
         ...
 
-    def start(self, job: Coroutine[Any, Any, None]) -> None:
+    def start(self, job: Coroutine[Any, Any, None]) -> object:
         """Run something beside; `shut` cancels it."""
         ...
 

@@ -135,6 +135,19 @@ async def opened(session: Session, route: Route) -> AsyncGenerator[Session, None
     await session.close()
 
 
+@asynccontextmanager
+async def started(session: Session) -> AsyncGenerator[Session, None]:
+    """Start a session and don't wait for its first connection; end it behind the block."""
+    try:
+        session.core.start(now=session.driver.now())
+        session.driver.pump()
+        yield session
+    except BaseException:
+        await session.close(timeout=0.0)
+        raise
+    await session.close()
+
+
 def plan_server(
     host: str | None,
     port: int,

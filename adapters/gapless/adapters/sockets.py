@@ -13,14 +13,15 @@ import ssl
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from traceback import walk_tb
+from typing import Any, Protocol
 
 from gapless.core.closing import Ending
 from gapless.transports.endpoint import Endpoint, M
 from gapless.transports.wire import Wire
 
 from .dialing import dial_failure, stream_failure
-from .driving import LINGER, Pump
+from .driving import LINGER, Answer, Pump, Question
 from .opening import OpenStream, Route
 
 READ = 64 * 1024
@@ -38,9 +39,6 @@ thing than it is asked for renegotiates; it is tried again until its other half 
 
 Place = tuple[int, tuple[Any, ...]]
 """An address as sockets have it, behind its family."""
-
-Question = TypeVar("Question")
-Answer = TypeVar("Answer")
 
 
 class Cancellable(Protocol):
@@ -330,9 +328,21 @@ class SocketDriver(Pump[M, LinkSocket]):
                     await self.readable(stream)
                 except ssl.SSLWantWriteError:
                     await self.writable(stream)
-        except BaseException:
+        except BaseException as error:
+            close_half_made(error)
             stream.close()
             raise
+
+
+def close_half_made(error: BaseException) -> None:
+    """Close the TLS socket that Python 3.11 leaves open where the peer has reset it already.
+
+    It is in nobody's hands but those of the function that failed.
+    """
+    for frame, _ in walk_tb(error.__traceback__):
+        made = frame.f_locals.get("self")
+        if isinstance(made, ssl.SSLSocket):
+            made.close()
 
 
 class Listener:

@@ -12,13 +12,15 @@ Invariants (P3):
   so the hot path is one addition and one comparison.
 - Who was named and could shed nothing is asked again once it has grown, or may let go (`renew`):
   not at the next clean-up only, or the limit would not hold until then.
+- `peak` is never above the limit but between steps, where it would be a fault: what is too much
+  within a step goes in that step.
 - After `settle` all is booked exactly, and the slack reaches to the next threshold; above
   `cleanup`, where there is something to do all the time, to a sixteenth of it.
 
 Who is to go is the `MemoryBudget`'s to say, and shedding it the machine's.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
@@ -54,6 +56,7 @@ class Accounts:
         "_deadline",
         "_kinds",
         "_named",
+        "_peak",
         "relieve",
         "slack",
         "stirred",
@@ -67,6 +70,7 @@ class Accounts:
         self._named: dict[Holding, None] = {}
         self.relieve: Callable[[int, float], bool] = _nothing_to_shed
         self.unbooked = 0
+        self._peak = 0
         self.slack = self._room_to_look()
         self._deadline: float | None = None
 
@@ -101,7 +105,11 @@ class Accounts:
         return self.held - self._budget.limits.limit * 9 // 10
 
     def report(self) -> MemoryReport:
-        """Say what is held and what had to go."""
+        """Say what is held and what had to go.
+
+        `peak` is the most that was found to be held, whenever that was looked at: above `cleanup`,
+        to a sixteenth of it. What came within a step and had to go in it is no part of that.
+        """
         report = self._budget.report()
         kinds, drift = dict(report.kinds), 0
         for holding in self.stirred:
@@ -110,7 +118,11 @@ class Accounts:
             drift += more
         held = report.held + drift
         level = self._budget.limits.level(held)
-        return replace(report, held=held, peak=max(report.peak, held), level=level, kinds=kinds)
+        return replace(report, held=held, peak=max(self._peak, held), level=level, kinds=kinds)
+
+    def fullest(self, kind: Shed) -> Iterator[Holding]:
+        """Holdings of a kind as they are booked; see `MemoryBudget`."""
+        return self._budget.fullest(kind)
 
     def next_deadline(self) -> float | None:
         """When the next clean-up is due; None while nothing is held."""
@@ -139,6 +151,7 @@ class Accounts:
         self._budget.register(holding, kind, size, now=now)
         self._kinds[holding] = kind
         self.unbooked += size
+        self._note_peak()
 
     def close(self, holding: Holding) -> None:
         """Count it no more. Harmless if called twice."""
@@ -184,12 +197,14 @@ class Accounts:
             more = holding.memory - budget.held_by(holding)
             if more > 0:
                 budget.charge(holding, more, now=now)
-                self.renew(holding, now=now)
             elif more < 0:
                 budget.release(holding, -more)
+            if more:
+                # The budget names it again by itself.
                 self._named.pop(holding, None)
         self.stirred.clear()
         self.unbooked = 0
+        self._note_peak()
         self.slack = self._room_to_look()
 
     def has_room(self, size: int, *, now: float) -> bool:
@@ -220,6 +235,11 @@ class Accounts:
         self._named.clear()
         self._deadline = self._budget.next_deadline()
         return True
+
+    def _note_peak(self) -> None:
+        held = self._budget.held
+        if self._peak < held <= self._budget.limits.limit:
+            self._peak = held
 
     def _room_to_look(self) -> int:
         held, limits = self._budget.held, self._budget.limits

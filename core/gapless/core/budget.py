@@ -24,13 +24,13 @@ Invariants:
 - Nobody is named for the sake of wanted bytes that wouldn't fit if all went.
 
 Bounds (P3): at most 200 B a holder beside its key, for as many as there have been at once, and
-about 7 kB for the budget. Every call is O(1), but that a clean-up puts back what was named since
-the last one.
+about 3 kB for the budget, 15 kB where there have been holders of every size. Every call is O(1),
+but that a clean-up puts back what was named since the last one.
 
 Which bytes to charge to whom: docs/topics/memory.md.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Generic, Literal
@@ -207,7 +207,7 @@ class MemoryBudget(Generic[Holder]):
         self.limits = limits or Limits()
         self._target = self.limits.limit * 9 // 10
         self._entries: dict[Holder, Entry[Holder]] = {}
-        self._groups: list[Group[Holder]] = [Group(by_size=kind is Shed.INBOX) for kind in Shed]
+        self._groups: list[Group[Holder]] = [Group(by_size=kind in _BY_SIZE) for kind in Shed]
         self._held = self._peak = 0
         self._now = now
         self._deadline = now + self.limits.interval
@@ -258,6 +258,10 @@ class MemoryBudget(Generic[Holder]):
         }
         return MemoryReport(self._held, self._peak, self.level, self.limits, kinds)
 
+    def fullest(self, kind: Shed) -> Iterator[Holder]:
+        """Holders of a kind; of `INBOX` and `NEVER` the fullest first, to a factor of two."""
+        return self._groups[kind].fullest()
+
     def next_deadline(self) -> float:
         """When the next clean-up is due."""
         return self._deadline
@@ -275,9 +279,8 @@ class MemoryBudget(Generic[Holder]):
             while (entry := group.named.first) is not None:
                 entry.since = self._now
                 entry.settle()
-        age = self.limits.stale_age
-        if self._held > self.limits.cleanup:
-            age = self.limits.aggressive_age
+        limits = self.limits
+        age = limits.aggressive_age if self._held > limits.cleanup else limits.stale_age
         self._stale_before = _LONG_AGO if age is None else self._now - age
 
     # commands
@@ -297,7 +300,6 @@ class MemoryBudget(Generic[Holder]):
             holder: anything hashable.
             kind: what it is.
             size: bytes it holds already.
-            now: seconds.
             since: when it was last used, if not now. One older than the last of its kind
                 is taken to be as old as that one: register the oldest first.
 
@@ -376,9 +378,6 @@ class MemoryBudget(Generic[Holder]):
         """Make it one of another kind: a session that lost its link, a pin that stalled or is over.
 
         Args:
-            holder: who.
-            kind: what it is from now on.
-            now: seconds.
             since: when it was last used, if not now; as in `register`.
 
         Raises:
@@ -497,4 +496,5 @@ def _misuse(holder: Hashable, size: int = 0) -> LocalProtocolError:
 
 _LONGEST = 30 * 86_400.0
 _LONG_AGO = float("-inf")
+_BY_SIZE = (Shed.INBOX, Shed.NEVER)
 _ORDER = tuple(kind for kind in Shed if kind is not Shed.NEVER)

@@ -13,6 +13,7 @@ from .config import Overflow, check_setting
 from .errors import ConfigError, MessageTooLarge
 from .frames import Data, Live, Outcome, Partial, Recovered, StartedOver
 from .history import History
+from .losses import Losses
 from .outbox import BATCH_BYTES, BATCH_MESSAGES
 from .pins import Pins
 from .position import Position, Since
@@ -88,7 +89,7 @@ class Channel:
             max_age=settings.history_age,
             head=head,
         )
-        self.dropped_reason = "rotated"
+        self.losses = Losses()
         self.reader_count = 0
         self.is_told = True
         self._left: dict[str, None] = {}
@@ -218,7 +219,7 @@ class Channel:
         first = history.first
         fits = history.make_room(len(payload), 1, self.pins.floor)
         if history.first != first:
-            self.dropped_reason = "stalled" if self.pins.is_any_lapsed else "rotated"
+            self.losses.note("stalled" if self.pins.is_any_lapsed else "rotated", first)
         return history.append(payload, text, None, now=now) if fits else 0
 
     def append(
@@ -235,16 +236,16 @@ class Channel:
         while (at := history.expires_at()) is not None and at <= now:
             if self.pins.holds(history.first, now=now):
                 return
+            self.losses.note("expired", history.first)
             history.drop_oldest()
-            self.dropped_reason = "expired"
 
     def shed(self) -> bool:
         """Drop all that no pin needs, to free memory; False if there is nothing."""
         history = self.history
         if history.first > history.head or self.pins.needs(history.first):
             return False
+        self.losses.note("shed", history.first)
         history.drop_through(self.pins.floor)
-        self.dropped_reason = "shed"
         return True
 
     def is_known_as(self, epoch: str) -> bool:
@@ -267,6 +268,7 @@ class Channel:
         self.history.drop_through(self.history.head)
         self.history.renumber(head + 1)
         self._stored_first = stored_first
+        self.losses.clear()
         self.batches.clear()
         self.pins.clear()
 
@@ -306,7 +308,7 @@ class Channel:
             if since.seq > head:
                 return head, StartedOver("ahead")
             if since.seq < oldest:
-                return oldest, Partial(since.seq + 1, oldest, self.dropped_reason)
+                return oldest, Partial(since.seq + 1, oldest, self.losses.why(since.seq + 1))
             cursor = since.seq
         else:
             cursor = head if since == "latest" else oldest
@@ -330,7 +332,7 @@ class Channel:
     def _note_dropped(self, before: int) -> None:
         """Say why messages went, if any did since `before` was the oldest."""
         if self.history.first != before:
-            self.dropped_reason = "stalled" if self.pins.is_any_lapsed else "rotated"
+            self.losses.note("stalled" if self.pins.is_any_lapsed else "rotated", before)
 
 
 def batch_too_large(name: str, count: int, size: int, settings: ChannelSettings) -> MessageTooLarge:

@@ -7,20 +7,21 @@ is woken when that may have changed: intakes are served here, local publishers a
 `next_ready`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from itertools import count
 
 from .accounts import Accounts, Holding
 from .catalog import Catalog
-from .channel import CHANNEL_BYTES, Admission, Channel, batch_too_large
+from .channel import Admission, Channel, batch_too_large
 from .config import Config
-from .errors import NoMemory, TooManyChannels
+from .errors import NoMemory
 from .events import Append, Command, ReadHistory
 from .history import ENTRY_BYTES
 from .inflight import Reading, Work
 from .intake import Intake, IntakePhase
 from .local import LocalReader
 from .news import Asker, News, Ticket
+from .openings import Openings
 from .outbox import BATCH_BYTES, BATCH_MESSAGES
 from .pins import Pins
 from .position import Position
@@ -45,7 +46,7 @@ class Channels:
         named: the open channels by name; read only.
         news: what sessions and applications are to be told.
         waiting: channels for whose room the server's own publishers wait.
-        homeless: intakes whose channel the hub has no place for; `rehouse` tries again.
+        openings: the channels that aren't open yet, and who waits for them.
         starved: channels for whose messages there is no memory; `rehouse` tries again.
     """
 
@@ -64,8 +65,6 @@ class Channels:
         self._commands = commands
         self._new_epoch = new_epoch
         self.catalog = Catalog(config, books)
-        self._opening: dict[str, None] = {}
-        self._opening_requests: dict[int, str] = {}
         self._requests = count(1)
         self._work: dict[int, Work] = {}
         self._reads: dict[int, Reading] = {}
@@ -76,7 +75,15 @@ class Channels:
         self.named: Mapping[str, Channel] = self.catalog.named
         self.news = News()
         self.waiting: dict[str, None] = {}
-        self.homeless: dict[Intake, None] = {}
+        self.openings = Openings(
+            self.catalog,
+            books,
+            new_epoch=new_epoch,
+            requests=self._requests if durable else None,
+            commands=commands,
+            sweep=self._sweep,
+            opened=self._opened,
+        )
         self.starved: dict[str, None] = {}
 
     def __len__(self) -> int:
@@ -92,32 +99,14 @@ class Channels:
         Raises:
             TooManyChannels: the hub keeps as many as it may, or as there is memory for.
         """
-        channel = self.named.get(name)
-        if channel is not None or name in self._opening:
-            return channel
-        if self.catalog.is_sweep_due(len(self._opening), now=now):
-            for idle in list(self.named.values()):
-                self.forget_idle(idle)
-        self.catalog.check_place(len(self._opening))
-        if not self._books.make_room(CHANNEL_BYTES, now=now):
-            raise NoMemory(f"there is no memory to open channel {name!r}")
-        if not self._durable:
-            return self.catalog.add(name, self._new_epoch(), now=now)
-        request = next(self._requests)
-        self._opening[name] = None
-        self._opening_requests[request] = name
-        self._commands.append(ReadHistory(request, name, None, 0, 0))
-        return None
+        return self.openings.open(name, now=now)
 
     def forget(self, name: str) -> None:
         """Drop a channel; who waits for it is woken, and told that it is gone."""
         if (channel := self.catalog.forget(name)) is not None:
             self.news.forgotten[channel] = None
         self._intakes.pop(name, None)
-        if name in self._opening:
-            del self._opening[name]
-            requests = self._opening_requests.items()
-            self._opening_requests = {key: of for key, of in requests if of != name}
+        self.openings.forget(name)
         self._tell_waiting(name)
 
     def forget_idle(self, channel: Channel) -> None:
@@ -208,18 +197,15 @@ class Channels:
             intake.turn_away()
             self.note(intake)
             return True
-        try:
-            channel = self.open(intake.name, now=now)
-        except TooManyChannels:
-            self.homeless[intake] = None
-            return True
-        is_served = False
-        while channel is not None:
+        channel, is_served = self.openings.want(intake.name, intake, now=now), False
+        if channel is None:
+            return False
+        while True:
             self._prepare_answer(intake, channel)
             if channel in self._busy:
                 break
             # Before a chunk is looked at: making room may let others be served.
-            if not self._has_memory(channel, 0, BATCH_MESSAGES, now):
+            if not self._has_memory(channel, 0, channel.chunk_bounds[0], now):
                 self._starve(channel)
                 break
             chunk = intake.next_chunk(*channel.chunk_bounds)
@@ -247,20 +233,15 @@ class Channels:
         return is_served
 
     def wake(self, channel: Channel, *, now: float) -> None:
-        """Room may have come up: serve who waits for it, in turn, until one finds none (I9).
-
-        Those behind it have their offers answered all the same: that takes no room.
-        """
+        """Room may have come up: serve who waits for it, in turn, until one finds none (I9)."""
         # Pins may have come or gone, or moved: what couldn't be shed perhaps can now.
         self._books.stir(channel)
         self._books.stir(channel.pins)
         self._books.renew(channel, now=now)
-        has_room = True
-        for intake in list(self._intakes.get(channel.name, ())):
-            if has_room:
-                has_room = self.serve(intake, now=now)
-            elif intake.phase is IntakePhase.OFFERED:
-                self._prepare_answer(intake, channel)
+        for _ in range(len(self._intakes.get(channel.name, ()))):
+            waiting = self._intakes.get(channel.name)
+            if not waiting or not self.serve(next(iter(waiting)), now=now):
+                break
         self._tell_waiting(channel.name)
 
     def note(self, intake: Intake) -> None:
@@ -270,7 +251,7 @@ class Channels:
 
     def abandon(self, intake: Intake) -> None:
         """An intake waits no more."""
-        self.homeless.pop(intake, None)
+        self.openings.unwant(intake.name, intake)
         waiting = self._intakes.get(intake.name)
         if waiting is not None:
             waiting.pop(intake, None)
@@ -284,16 +265,14 @@ class Channels:
         return at is not None and at <= now
 
     def rehouse(self, *, now: float) -> None:
-        """Serve those for whose channel there was no place, or no memory, if there is now."""
+        """Serve those for whom there was no place, or no memory, if there is now."""
         starved, self.starved = self.starved, {}
-        homeless, self.homeless = self.homeless, {}
         for name in starved:
             channel = self.named.get(name)
             if channel is not None:
                 self.wake(channel, now=now)
             self._tell_waiting(name)
-        for intake in homeless:
-            self.serve(intake, now=now)
+        self.openings.house(now=now)
 
     def next_lapse(self, channel: Channel, *, now: float) -> float | None:
         """When a pin that somebody waits for lapses, or a message that nobody pins expires."""
@@ -339,6 +318,8 @@ class Channels:
                 self._accept_stored(work, answer, now)
             if isinstance(work.origin, Ticket):
                 self.news.settled[work.origin] = None
+            elif work.origin is not None:
+                self._prepare_answer(work.origin, work.channel)
             if work.channel in self._untold:
                 self._tell_epoch(work.channel, now)
             else:
@@ -346,12 +327,7 @@ class Channels:
 
     def handle_history(self, answer: HistoryRead, *, now: float) -> None:
         """Take the store's answer to a `ReadHistory`."""
-        name = self._opening_requests.pop(answer.request, None)
-        if name is not None:
-            del self._opening[name]
-            channel = self.catalog.add(name, answer.epoch, answer.head, answer.first, now=now)
-            self.news.opened[name] = None
-            self.wake(channel, now=now)
+        if self.openings.handle_history(answer, now=now):
             return
         reading = self._reads.pop(answer.request, None)
         if reading is None:
@@ -375,17 +351,32 @@ class Channels:
 
     # internals
 
+    def _sweep(self) -> None:
+        for channel in list(self.named.values()):
+            self.forget_idle(channel)
+
+    def _opened(self, channel: Channel, waiting: Iterable[Hashable], now: float) -> None:
+        """Serve or tell who waits for a channel; offers are answered at once, and take no room."""
+        told = self.news.opened.setdefault(channel.name, {})
+        for who in waiting:
+            if isinstance(who, Intake):
+                self._intakes.setdefault(channel.name, {})[who] = None
+                self._prepare_answer(who, channel)
+            else:
+                told[who] = None
+        self.wake(channel, now=now)
+
     def _has_memory(self, channel: Channel, size: int, count: int, now: float) -> bool:
-        """Whether the hub may hold so much more: `_grown` announces it."""
+        """Whether the hub may hold so much more: `_grown` announces it. The channel is stirred."""
         more = size + ENTRY_BYTES * count
+        has_room = self._books.fits(more)
+        if not has_room:
+            # Meanwhile others may be served, and channels that nobody would miss go.
+            channel.in_use += 1
+            has_room = self._books.make_room(more, now=now) and self.catalog.has(channel)
+            channel.in_use -= 1
         self._books.stir(channel)
-        if self._books.fits(more):
-            return True
-        # Meanwhile others may be served, and channels that nobody would miss go.
-        channel.in_use += 1
-        has_room = self._books.make_room(more, now=now)
-        channel.in_use -= 1
-        return has_room and self.catalog.has(channel)
+        return has_room
 
     def _starve(self, channel: Channel) -> Admission:
         """There is no memory: who may wait does, and is served when there is."""
@@ -393,9 +384,8 @@ class Channels:
         return Admission.REJECT if channel.settings.overflow == "reject" else Admission.WAIT
 
     def _grown(self, channel: Channel, size: int, count: int) -> None:
-        """A channel has more, and who reads it is to be told."""
+        """A channel, stirred already, has more, and who reads it is to be told."""
         self._books.grow(size + ENTRY_BYTES * count)
-        self._books.stir(channel)
         self.news.moved[channel] = None
 
     def _tell_waiting(self, name: str) -> None:

@@ -336,11 +336,12 @@ class ClientSession(Dialer):
         if isinstance(frame, Offer):
             assert isinstance(lane, Outbox)
             self._give(self._outbound, self._outbound_given, frame.id, lane)
-        elif isinstance(lane, Subscription):
-            if isinstance(frame, Subscribe) and lane.id is not None:
-                self._inbound.pop(lane.id, None)
-            elif lane.phase is Phase.ENDED:
-                self._leaving.pop(lane, None)
+            return
+        assert isinstance(lane, Subscription)
+        if isinstance(frame, Subscribe) and lane.id is not None:
+            self._inbound.pop(lane.id, None)
+        elif lane.phase is Phase.ENDED:
+            self._leaving.pop(lane, None)
 
     def _receive_role_frame(self, link: Link, frame: Frame, now: float) -> None:
         self._books.grow(2 * RUN_BYTES)

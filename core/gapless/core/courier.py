@@ -5,7 +5,7 @@ publishes wake a reader once. Only a new epoch is passed on at once: not a messa
 numbering may go out under the old one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 
 from .accounts import Accounts
 from .channel import Channel
@@ -51,11 +51,13 @@ class Courier:
     def pass_on(self, *, now: float) -> None:
         """Tell everybody what is new."""
         news = self._channels.news
+        if news.forgotten:
+            self._channels.openings.house(now=now)
         while news.blocked:
             # It may be due already: then who waits is served now, and may have news in turn.
             self.watch(news.blocked.popitem()[0], now=now)
         while news.opened:
-            self._pass_on_opened(news.opened.popitem()[0], now)
+            self._pass_on_opened(*news.opened.popitem(), now)
         while news.moved:
             channel = news.moved.popitem()[0]
             self._books.touch(channel, now=now)
@@ -99,11 +101,12 @@ class Courier:
 
     def watch_homeless(self, *, now: float) -> None:
         """Try again now and then to find a place for channels, and memory for messages."""
-        if self._channels.homeless or self._channels.starved:
+        if self._channels.openings.homeless or self._channels.starved:
             self._timers.set("homeless", now + REHOUSE_EVERY)
 
-    def _pass_on_opened(self, name: str, now: float) -> None:
-        for session in self._readership.take_parked(name):
+    def _pass_on_opened(self, name: str, sessions: Iterable[Hashable], now: float) -> None:
+        for session in sessions:
+            assert isinstance(session, ServerSession)
             session.channel_opened(name, now)
             self._follow_up(session)
 

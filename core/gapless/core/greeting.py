@@ -120,8 +120,8 @@ class Reception:
         """Turn away links that were not welcomed in time."""
         for greeting in self._timers.pop_due(now):
             ending = greeting.link.handle_timeout(now=now)
-            if ending is not None:
-                self.refuse(greeting, ending, now=now)
+            assert ending is not None
+            self.refuse(greeting, ending, now=now)
 
     def open_link(self, link: int, turned_away: Ending | None, *, now: float) -> None:
         """Take a new link, or turn it away at once."""
@@ -180,7 +180,7 @@ class Reception:
         self.release(greeting)
         self._turn_away(greeting.link, ending, now)
 
-    def refuse_largest(self, ending: Ending, *, now: float) -> bool:
+    def refuse_largest(self, ending: Ending, now: float) -> bool:
         """Close the link that has said most; False if none waits."""
         largest = max(self._greetings.values(), key=lambda one: one.size, default=None)
         if largest is not None:

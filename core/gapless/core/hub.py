@@ -85,8 +85,9 @@ class Hub:
         self.channels = Channels(
             config, self.books, new_epoch=self.new_epoch, durable=durable, commands=self.commands
         )
+        refuse = self._reception.refuse_largest
         self._relief = Relief(
-            self.books, self.channels, self.session_over, cut=self._cut, cut_any=self._cut_any
+            self.books, self.channels, self.session_over, cut=self._cut, refuse=refuse
         )
         self._local_readers = LocalReaders(
             self.channels, self.readership, books=self.books, ready=self._ready
@@ -488,12 +489,6 @@ class Hub:
             self._reception.refuse(greeting, ending, now=now)
         else:
             self._roster.close(link, ending, now)
-
-    def _cut_any(self, ending: Ending, now: float) -> bool:
-        """Close a link that has much behind it; False if there is none."""
-        return self._reception.refuse_largest(ending, now=now) or self._roster.close_largest(
-            ending, now
-        )
 
     def _figures(self, now: float) -> Gauges:
         channels = self.channels.named.values()

@@ -193,23 +193,25 @@ class Intake:
 
     # commands
 
-    def shed(self, retry_after: float) -> bool:
-        """Drop what is queued, to free memory: the publisher sends it again; False: nothing is.
+    def shed(self, size: int, retry_after: float) -> bool:
+        """Drop the newest of what is queued, to free `size` bytes or all; False: nothing is queued.
 
-        Where an append is in flight nothing can be said of what follows it.
+        The publisher sends it again. It is told once what was queued before is accepted: so a batch
+        that there is no memory for as a whole is taken in parts (P4). Where an append is in flight
+        nothing can be said of what follows it.
         """
-        if self.phase is not IntakePhase.OPEN or self._in_flight is not None:
+        if self.phase not in _TAKING or self._in_flight is not None:
             return False
         if self._run is None:
             self._skip_gone()
         last = self._receiver.position
         if last is None or last.seq <= self._accepted:
             return False
+        told = last.seq if self._refusal is None else max(last.seq, self._refusal.last)
+        first = self._drop_newest(size) + 1
         self.phase = IntakePhase.BLOCKED
-        first = self._accepted + 1
-        self._refusal = Refused(self.id, first, last.seq, "busy", int(retry_after * 1000))
+        self._refusal = Refused(self.id, first, told, "busy", int(retry_after * 1000))
         self._acks.demand()
-        self._forget_queue(keep_refusal=True)
         return True
 
     def prepare_answer(self, *, store_remembers: bool) -> str | None:
@@ -278,7 +280,11 @@ class Intake:
             if limit > self._credit.announced:
                 limit = self._credit.announce(held)
             return Ack(self.id, self._accepted, limit)
-        refusal, self._refusal = self._refusal, None
+        refusal = self._refusal
+        if refusal is None or refusal.first > self._accepted + 1:
+            # It says that all before it is accepted.
+            return None
+        self._refusal = None
         return refusal
 
     def next_data(self, *, now: float) -> Frame | None:
@@ -322,12 +328,28 @@ class Intake:
                 reached += len(self._in_flight.payloads)
             self._receiver.start(Position(self._epoch, reached))
 
+    def _drop_newest(self, size: int) -> int:
+        """Drop so many bytes of what is queued; returns the number of the last message kept."""
+        receiver, run = self._receiver, self._run
+        while size > 0 and (freed := receiver.drop_newest(size)):
+            size -= freed
+        if size > 0 and run is not None:
+            while size > 0 and len(run.payloads) > run.index:
+                size -= len(run.payloads.pop()) + MESSAGE_BYTES
+            self._receiver = receiver = Receiver(self.name)
+            receiver.start(Position(run.epoch, run.first + len(run.payloads) - 1))
+            if run.index == len(run.payloads):
+                self._run = None
+        position = receiver.position
+        assert position is not None
+        return position.seq
+
     def _skip_gone(self) -> None:
         """Move the cursor over what the publisher skips."""
         while self._receiver.is_at_marker:
             marker = self._receiver.next_event()
-            if isinstance(marker, Lost):
-                self._accepted = marker.last
+            assert isinstance(marker, Lost)
+            self._accepted = marker.last
 
 
 def _memory(payloads: list[bytes]) -> int:

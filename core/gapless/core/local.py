@@ -93,7 +93,7 @@ class LocalReader:
         if not self._fetched and first < channel.history.first:
             self._cursor = channel.next_held(self._cursor)
             channel.ack(self, self._cursor, now=now)
-            return Lost(channel.name, self._epoch, first, self._cursor, channel.dropped_reason)
+            return Lost(channel.name, self._epoch, first, self._cursor, channel.losses.why(first))
         self._cursor = first
         channel.ack(self, first, now=now)
         if self._fetched:

@@ -119,6 +119,7 @@ class Metrics:
         messages_per_second: of both directions.
         errors: since the monitor began.
         error_rate: errors by errors and messages within the window, 0 … 1.
+        tried: errors and messages within the window: how much the rate weighs beside another's.
         latency: seconds, within the window; None without a sample.
         memory_per_message: bytes held by messages held; None if none is held.
         health: the verdict.
@@ -132,6 +133,7 @@ class Metrics:
     messages_per_second: float
     errors: int
     error_rate: float
+    tried: int
     latency: Summary | None
     memory_per_message: float | None
     health: Health
@@ -200,7 +202,8 @@ class Monitor:
         received, sent = _traffic(self._received, now), _traffic(self._sent, now)
         held = gauges.messages_held
         latency = self._latency.summary(now=now)
-        error_rate = self._error_rate(now)
+        errors, tried = self._tries(now)
+        error_rate = errors / tried if tried else 0.0
         return Metrics(
             at=now,
             uptime=now - self._start,
@@ -210,6 +213,7 @@ class Monitor:
             messages_per_second=received.messages_per_second + sent.messages_per_second,
             errors=self._errors.total,
             error_rate=error_rate,
+            tried=tried,
             latency=latency,
             memory_per_message=gauges.bytes_held / held if held else None,
             health=_health(self._read(gauges, error_rate, latency)),
@@ -250,8 +254,10 @@ class Monitor:
         if now < self._deadline:
             return
         self._deadline = now + self._interval
+        errors, tried = self._tries(now)
+        error_rate = errors / tried if tried else 0.0
         latency = self._latency.summary(now=now)
-        for reading in self._read(gauges, self._error_rate(now), latency):
+        for reading in self._read(gauges, error_rate, latency):
             if reading.status != self._statuses[reading.kind]:
                 self._change(reading, now)
 
@@ -267,11 +273,11 @@ class Monitor:
             self._now = now
         return self._now
 
-    def _error_rate(self, now: float) -> float:
+    def _tries(self, now: float) -> tuple[int, int]:
+        """Count the errors within the window, and the errors and messages."""
         errors = self._errors.recent(now=now)
         flows = (self._received, self._sent)
-        tried = errors + sum(flow.recent(now=now)[0] for flow in flows)
-        return errors / tried if tried else 0.0
+        return errors, errors + sum(flow.recent(now=now)[0] for flow in flows)
 
     def _read(self, gauges: Gauges, error_rate: float, latency: Summary | None) -> list[Reading]:
         values: dict[Kind, float] = {

@@ -3,6 +3,7 @@
 It is collected and passed on when outputs are asked for, so that many publishes wake a reader once.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,7 +52,7 @@ class News:
     """What happened in the channels and hasn't been passed on to sessions and applications."""
 
     def __init__(self) -> None:
-        self.opened: dict[str, None] = {}
+        self.opened: dict[str, dict[Hashable, None]] = {}
         self.restarted: dict[Channel, None] = {}
         self.moved: dict[Channel, None] = {}
         self.fetched: list[tuple[Reader | LocalReader, Asker]] = []

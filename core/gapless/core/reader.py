@@ -9,6 +9,7 @@ to `subscribe` at the earliest held.
 
 import enum
 from collections.abc import Hashable
+from itertools import takewhile
 
 from .channel import Channel
 from .credit import MESSAGE_CHARGE
@@ -169,7 +170,7 @@ class Reader:
         if channel.first <= self._cursor + 1 and not self._fetch.is_refused(self._cursor):
             return None
         first, self._cursor = self._cursor + 1, channel.next_held(self._cursor)
-        return Gone(channel.id, first, self._cursor, channel.dropped_reason)
+        return Gone(channel.id, first, self._cursor, channel.losses.why(first))
 
     def _send(self, batch: Data) -> Data:
         self._cursor = batch.first + len(batch.payloads) - 1
@@ -178,11 +179,7 @@ class Reader:
 
     def _without_giants(self, batch: Data) -> Frame:
         """Send what comes before a message the peer can't take; then say it is gone."""
-        fitting: list[bytes] = []
-        for payload in batch.payloads:
-            if len(payload) > self._max_message:
-                break
-            fitting.append(payload)
+        fitting = list(takewhile(lambda one: len(one) <= self._max_message, batch.payloads))
         if fitting:
             return self._send(Data(batch.id, batch.first, fitting, batch.text))
         self._cursor += 1

@@ -1,8 +1,7 @@
-"""Readership: who reads which channel of a hub, and who waits for one to be opened.
+"""Readership: who reads which channel of a hub.
 
-Three kinds: readers on links, each with the session it wakes; the server's own `LocalReader`s; and
-sessions whose `subscribe` waits until the store has opened its channel. A channel's `reader_count`
-is kept here, so that the hub knows which channel nobody would miss.
+Two kinds: readers on links, each with the session it wakes, and the server's own `LocalReader`s. A
+channel's `reader_count` is kept here, so that the hub knows which channel nobody would miss.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +20,6 @@ class Readership(Generic[SessionT]):
     def __init__(self) -> None:
         self._readers: dict[Channel, dict[Reader, SessionT]] = {}
         self._locals: dict[Channel, dict[LocalReader, None]] = {}
-        self._parked: dict[str, dict[SessionT, None]] = {}
 
     def readers(self, channel: Channel) -> Mapping[Reader, SessionT]:
         """The readers of a channel on links, and the session of each."""
@@ -60,11 +58,3 @@ class Readership(Generic[SessionT]):
         if not readers:
             del self._locals[reader.channel]
         return True
-
-    def park(self, session: SessionT, name: str) -> None:
-        """A session waits until a channel is open."""
-        self._parked.setdefault(name, {})[session] = None
-
-    def take_parked(self, name: str) -> Iterable[SessionT]:
-        """The channel is open: who waited for it?"""
-        return self._parked.pop(name, ())

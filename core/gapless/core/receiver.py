@@ -113,9 +113,8 @@ class Receiver:
         While a `Reset` waits in the inbox that is the number the new epoch started at.
         """
         if self._resets:
-            for item in reversed(self._inbox):
-                if isinstance(item, Reset):
-                    return item.position.seq
+            newest = next(item for item in reversed(self._inbox) if isinstance(item, Reset))
+            return newest.position.seq
         return self._taken_seq
 
     @property

@@ -5,7 +5,7 @@ rings in no time and costs the same wherever it stands. The rings of one kind of
 `Group`, which keeps the kind's sums too. Nothing here knows a threshold or the time.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
 Holder = TypeVar("Holder", bound=Hashable)
@@ -76,8 +76,8 @@ class Ring(Generic[Holder]):
 class Group(Generic[Holder]):
     """A kind: its sums, and its holders in rings: the empty, the named, and the rest on shelves.
 
-    By age there is one shelf. By size there is one for each doubling, so that a holder changes
-    shelves seldom, and the fullest is found to a factor of two.
+    By age there is one shelf. By size there is one for each doubling, made when it is first needed,
+    so that a holder changes shelves seldom, and the fullest is found to a factor of two.
 
     Args:
         by_size: whether the fullest is to be found; else the first in the row.
@@ -105,7 +105,7 @@ class Group(Generic[Holder]):
         self.count = self.held = self.victims = self.freed = 0
         self.empty: Ring[Holder] = Ring(self)
         self.named: Ring[Holder] = Ring(self)
-        self.shelves: list[Ring[Holder]] = [Ring(self) for _ in range(SHELVES if by_size else 1)]
+        self.shelves: dict[int, Ring[Holder]] = {} if by_size else {0: Ring(self)}
 
     def ring_for(self, held: int) -> Ring[Holder]:
         """Say where one belongs that holds so much and isn't named."""
@@ -113,12 +113,24 @@ class Group(Generic[Holder]):
             return self.empty
         if not self.is_by_size:
             return self.shelves[0]
-        shelf = held.bit_length() - 1
-        return self.shelves[shelf] if shelf < SHELVES else self.shelves[-1]
+        shelf = min(held.bit_length(), SHELVES) - 1
+        ring = self.shelves.get(shelf)
+        if ring is None:
+            ring = self.shelves[shelf] = Ring(self)
+        return ring
 
     def first(self) -> Entry[Holder] | None:
         """Say who is to be named next: of those that hold something and aren't."""
-        for shelf in reversed(self.shelves):
-            if shelf.first is not None:
-                return shelf.first
+        for shelf in sorted(self.shelves, reverse=True):
+            entry = self.shelves[shelf].first
+            if entry is not None:
+                return entry
         return None
+
+    def fullest(self) -> Iterator[Holder]:
+        """All that hold something and aren't named, by size the fullest first."""
+        for shelf in sorted(self.shelves, reverse=True):
+            entry = self.shelves[shelf].first
+            while entry is not None:
+                yield entry.holder
+                entry = entry.after

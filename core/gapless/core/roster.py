@@ -89,14 +89,6 @@ class Roster:
         if session is not None and session.link == link:
             session.close_link(ending, now)
 
-    def close_largest(self, ending: Ending, now: float) -> bool:
-        """Close the link of the session that takes most; False if no link carries one."""
-        linked = [session for session in self.sessions.values() if session.link is not None]
-        largest = max(linked, key=lambda session: session.memory, default=None)
-        if largest is not None:
-            largest.close_link(ending, now)
-        return largest is not None
-
     def close_all(self, ending: Ending, now: float) -> None:
         """Close all links."""
         for session in self.sessions.values():

@@ -16,7 +16,6 @@ from .channel import Channel
 from .channels import Channels
 from .closing import Code, Ending
 from .config import Config
-from .errors import TooManyChannels
 from .events import Command
 from .frames import (
     Ack,
@@ -167,13 +166,10 @@ class ServerSession(Session):
         self._mark_writable(self._link)
 
     def channel_opened(self, name: str, now: float) -> None:
-        """The store has opened a channel that was asked for."""
-        parked = self._parked.pop(name, None)
-        if parked is not None and self._link is not None:
-            try:
-                self._receive_subscribe(parked, now)
-            except Violation as violation:
-                self._end_link(self._link, Ending(violation.code, violation.reason), now)
+        """A channel that was waited for is open."""
+        parked = self._parked.get(name)
+        if parked is not None:
+            self._receive_subscribe(parked, now)
 
     def read_answered(self, reader: Reader | LocalReader) -> None:
         """The store has answered: readers may send what came, or ask in their turn."""
@@ -203,16 +199,13 @@ class ServerSession(Session):
 
     def end(self, now: float) -> None:
         """Let go of pins, cursors, link and lease: the session is over."""
-        if self.state is not SessionState.CLOSED:
-            self._advance(SessionTrigger.END)
+        self._advance(SessionTrigger.END)
         self.close_link(Ending(Code.DONE, "the session is over"), now)
         self._timers.set("lease", None)
         for intake in self._intakes.values():
             self._hub.channels.abandon(intake)
             self._books.close(intake)
         self._intakes.clear()
-        # Its private channel goes with it, and will not be opened any more.
-        self._hub.readership.take_parked(self.id)
         self._let_go(now)
 
     # for Session
@@ -244,23 +237,19 @@ class ServerSession(Session):
         self._books.grow(REQUEST_BYTES)
 
     def _receive_subscribe(self, frame: Subscribe, now: float) -> None:
-        name = self.id if frame.channel == ME else frame.channel
-        before = self._readers.get(frame.channel)
-        if before is not None:
-            self._drop_reader(before)
-        self._parked.pop(name, None)
-        code = self._subscribe_fault(frame)
+        # What has no place here now, or no memory, may have later: only what never can is refused.
+        code = self._subscribe_fault(frame.channel)
         if code is not None:
             self._deny(frame, code)
             return
-        try:
-            channel = self._hub.channels.open(name, now=now)
-        except TooManyChannels:
-            self._deny(frame, "full")
-            return
+        before = self._readers.get(frame.channel)
+        if before is not None:
+            self._drop_reader(before)
+        name = self._channel_name(frame.channel)
+        self._parked.pop(name, None)
+        channel = self._hub.channels.openings.want(name, self, now=now)
         if channel is None:
             self._parked[name] = frame
-            self._hub.readership.park(self, name)
             return
         reader = Reader(
             channel,
@@ -273,14 +262,24 @@ class ServerSession(Session):
         self._hub.readership.add(reader, self)
         self._touch(reader)
 
-    def _subscribe_fault(self, frame: Subscribe) -> str | None:
-        if channel_fault(frame.channel) is not None:
+    def _subscribe_fault(self, name: str) -> str | None:
+        if channel_fault(name) is not None:
             return "invalid"
-        if frame.channel.startswith("@") and frame.channel != ME:
+        if name.startswith("@") and name != ME:
             return "forbidden"
-        if len(self._readers) + len(self._parked) >= self.config.max_channels:
+        is_new = name not in self._readers and self._channel_name(name) not in self._parked
+        if is_new and len(self._readers) + len(self._parked) >= self.config.max_channels:
             return "too many channels"
         return None
+
+    def _channel_name(self, name: str) -> str:
+        """The hub's name of a channel that the client calls so."""
+        return self.id if name == ME else name
+
+    def _unpark(self, name: str) -> None:
+        """Wait for a channel no more."""
+        del self._parked[name]
+        self._hub.channels.openings.unwant(name, self)
 
     def _deny(self, frame: Subscribe, code: str) -> None:
         if len(self._denied) >= self.config.max_channels:
@@ -291,7 +290,7 @@ class ServerSession(Session):
     def _receive_unsubscribe(self, frame: Unsubscribe, now: float) -> None:
         for name, parked in self._parked.items():
             if parked.request == frame.request:
-                del self._parked[name]
+                self._unpark(name)
                 return
         for reader in self._readers.values():
             if reader.request == frame.request:
@@ -380,20 +379,22 @@ class ServerSession(Session):
         for reader in list(self._readers.values()):
             self._drop_reader(reader)
         for intake in self._intakes.values():
+            self._hub.channels.openings.unwant(intake.name, intake)
             self._books.stir(intake)
+        for name in list(self._parked):
+            self._unpark(name)
         self._books.stir(self)
-        self._parked.clear()
         self._denied.clear()
         self._last_offer = 0
         self._welcome = self._goaway = None
-        if self.state is SessionState.UP and self._link is None:
+        if self.state is SessionState.UP:
             self._advance(SessionTrigger.DETACH)
             self._books.move(self, Shed.SESSION, now=now)
             self._timers.set("lease", now + self.config.lease)
 
     def _handle_timer(self, name: str, now: float) -> None:
-        if name == "lease" and self.state is SessionState.DOWN:
-            self._hub.session_over(self, now)
+        # The lease: there is no other, and it only runs while there is no link.
+        self._hub.session_over(self, now)
 
     def _lanes(self) -> list[Lane]:
         return list(self._intakes.values())
@@ -427,8 +428,7 @@ class ServerSession(Session):
             self._touch(reader)
 
     def _drop_reader(self, reader: Reader) -> None:
-        if self._readers.get(reader.name) is reader:
-            del self._readers[reader.name]
+        del self._readers[reader.name]
         if self._outbound.get(reader.channel.id) is reader:
             del self._outbound[reader.channel.id]
         self._speaking.pop(reader, None)

@@ -209,8 +209,7 @@ class Session:
         """Handle one of the role's own timers."""
 
     def _link_ended(self, link: Link, ending: Ending, now: float) -> None:
-        """The role decides what follows the end of a link."""
-        raise NotImplementedError
+        """A link is over: the role decides what follows."""
 
     def _link_over(self, link: int, *, has_last_word: bool) -> None:
         """Nothing more will be heard on a link, nor said but a last word."""

@@ -40,10 +40,12 @@ def check_memory(name: str, machine: ClientSession | Hub) -> None:
         if is_hub
         else client_holdings(cast(ClientSession, machine))
     )
-    held, limit = machine.memory().held, machine.config.memory_limit
+    report, limit = machine.memory(), machine.config.memory_limit
+    held, peak = report.held, report.peak
     hold(held <= limit, "P3", f"{name} holds {held} bytes, more than {limit}")
     there = sum(holding.memory for holding in found)
     hold(held == there, "P3", f"{name} says it holds {held} bytes, and {there} are there")
+    hold(held <= peak <= limit, "P3", f"{name} says that {peak} were its most; it may {limit}")
 
 
 def _inside(thing: object, name: str) -> Any:

@@ -43,7 +43,7 @@ from gapless.core.outbox import Outbox
 from gapless.core.pins import Pin
 from gapless.core.receiver import Receiver
 from gapless.core.reconnector import Reconnector
-from gapless.core.relief import Relief
+from gapless.core.relief import Buffers, Relief
 from gapless.core.session import Session
 from gapless.core.subscription import Subscription
 from gapless.core.timers import Timers
@@ -59,6 +59,7 @@ LEFT_OUT: Mapping[type, frozenset[str]] = {
     Accounts: frozenset(Accounts.__slots__),
     Encodings: frozenset(Encodings.__slots__),
     Watch: frozenset(Watch.__slots__),
+    Buffers: frozenset({"_heap"}),
     Receiver: frozenset({"duplicates", "lost", "taken_messages"}),
     Session: frozenset({"_passed_at"}),
     Subscription: frozenset({"gaps", "_lost_told"}),
@@ -71,8 +72,9 @@ LEFT_OUT: Mapping[type, frozenset[str]] = {
 They count for `stats()` and `metrics()`, and nothing is decided by them. What the books of memory
 say follows from what is held, but for one thing: which of two victims would be named first. So of
 machines at their memory limit equal snapshots may shed in another order. Besides, of timers only
-what is armed is told, not the heap's early entries, which wake a driver and do nothing; and of a
-history only what it holds, not where in its list that begins.
+what is armed is told, not the heap's early entries, which wake a driver and do nothing; of what
+wires hold not the heap that finds the largest; and of a history only what it holds, not where in
+its list that begins.
 """
 
 TIMES: Mapping[type, frozenset[str]] = {

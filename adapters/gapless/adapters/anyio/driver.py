@@ -4,23 +4,22 @@ Its tasks run in one task group, beside the block that `running` is: one reads e
 writes what a socket didn't take at once, one waits for the deadline, one for `wake`.
 """
 
+import asyncio
 import inspect
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import anyio
 import anyio.lowlevel
 
 from gapless.adapters.asking import AskFailed
+from gapless.adapters.driving import Answer, Question
 from gapless.adapters.opening import Route
 from gapless.adapters.sockets import Place, SocketDriver
 from gapless.adapters.waiting import goodbye
 from gapless.transports.endpoint import Endpoint, M
-
-Question = TypeVar("Question")
-Answer = TypeVar("Answer")
 
 
 class Signal:
@@ -48,6 +47,7 @@ class Driver(SocketDriver[M]):
 
     def __init__(self, endpoint: Endpoint[M], route: Route | None = None) -> None:
         super().__init__(endpoint, route)
+        self._time = _clock()
         self._tasks = anyio.create_task_group()
         self._jobs: set[anyio.CancelScope] = set()
         self._duties: set[anyio.CancelScope] = set()
@@ -83,7 +83,7 @@ class Driver(SocketDriver[M]):
 
     def now(self) -> float:
         """The time, as the endpoint is told it."""
-        return anyio.current_time()
+        return self._time()
 
     def new_signal(self) -> Signal:
         """Make what the running task can await."""
@@ -221,11 +221,23 @@ class Driver(SocketDriver[M]):
             await self._gone.wait()
 
 
+def _clock() -> Callable[[], float]:
+    """Find the running loop's clock: not at each call, and to be read behind the loop's end too."""
+    loop = anyio.lowlevel.current_token().native_token
+    if isinstance(loop, asyncio.AbstractEventLoop):
+        return loop.time
+    import trio
+
+    return trio.lowlevel.current_clock().current_time
+
+
 async def _run(
     job: Coroutine[Any, Any, None], scope: anyio.CancelScope, kin: set[anyio.CancelScope]
 ) -> None:
     try:
         with scope:
+            # Eager tasks would begin inside the pump that starts them.
+            await anyio.lowlevel.cancel_shielded_checkpoint()
             await job
     finally:
         kin.remove(scope)

@@ -60,9 +60,8 @@ from gapless.core.figures import HubStats, SessionStats
 from gapless.core.monitor import Alert, Health, Metrics
 from gapless.core.position import Position
 
-from .dialer import Dialer
 from .driver import Driver
-from .listening import Listener
+from .listening import listen
 
 if TYPE_CHECKING:
     from gapless.testing import Recorder
@@ -173,7 +172,7 @@ async def connect(
         restore=restore,
         recorder=recorder,
     )
-    driver = Driver(plan.endpoint, Dialer(plan.route))
+    driver = Driver(plan.endpoint, plan.route)
     session = Session(plan.endpoint.machine, driver, plan.ask)
     async with opened(session, plan.route):
         yield session
@@ -215,7 +214,7 @@ async def serve(
     server = Server(endpoint.machine, driver)
     async with serving(server):
         if host is not None:
-            listener = Listener(driver)
+            patience = endpoint.machine.config.connect_timeout
+            listener = await listen(driver, host, port, ssl, patience)
             server.listen(listener, host, secure=ssl is not None)
-            await listener.open(host, port, ssl, endpoint.machine.config.connect_timeout)
         yield server

@@ -10,48 +10,45 @@ from .driver import Driver, LinkSocket
 class Listener:
     """A server's listening sockets. Made by `listen`."""
 
-    def __init__(self, driver: Driver[Any]) -> None:
-        self.port = 0
-        self._driver = driver
-        self._server: asyncio.Server | None = None
+    def __init__(self, server: asyncio.Server) -> None:
+        self.port: int = server.sockets[0].getsockname()[1]
+        self.close = server.close
 
-    async def open(self, host: str, port: int, tls: ssl.SSLContext | None, patience: float) -> None:
-        """Listen. A host with several addresses is listened on at one port.
 
-        Args:
-            host, port: where; port 0: any.
-            tls: settings with a certificate.
-            patience: seconds a TLS handshake may take.
+async def listen(
+    driver: Driver[Any], host: str, port: int, tls: ssl.SSLContext | None, patience: float
+) -> Listener:
+    """Listen. A host with several addresses is listened on at one port.
 
-        Raises:
-            OSError: the address can't be listened on.
-        """
-        while self._server is None:
-            server = await self._driver.loop.create_server(
-                self._accept,
-                host,
-                port or self.port,
-                ssl=tls,
-                ssl_handshake_timeout=None if tls is None else patience,
-                backlog=512,
-                start_serving=False,
-            )
-            ports = [listening.getsockname()[1] for listening in server.sockets]
-            self.port = ports[0]
-            if len(set(ports)) == 1:
-                self._server = server
-            else:
-                server.close()
-        await self._server.start_serving()
+    Args:
+        driver: gets the connections.
+        host, port: where; port 0: any.
+        tls: settings with a certificate.
+        patience: seconds a TLS handshake may take.
 
-    def close(self) -> None:
-        """Listen no more. Harmless if repeated."""
-        if self._server is not None:
-            self._server.close()
+    Raises:
+        OSError: the address can't be listened on.
+    """
 
-    def _accept(self) -> LinkSocket:
-        """Make a connection's protocol; asyncio calls this in the task of its TLS handshake."""
-        handshake = asyncio.current_task()
-        if handshake is not None:
-            self._driver.adopt(handshake)
-        return LinkSocket(self._driver)
+    def accept() -> LinkSocket:
+        # asyncio calls this in the task of a TLS handshake.
+        if (handshake := asyncio.current_task()) is not None:
+            driver.adopt(handshake)
+        return LinkSocket(driver)
+
+    options: dict[str, Any] = {} if tls is None else {"ssl_handshake_timeout": patience}
+    while True:
+        server = await driver.loop.create_server(
+            accept, host, port, ssl=tls, backlog=512, start_serving=False, **options
+        )
+        ports = [listening.getsockname()[1] for listening in server.sockets]
+        if len(set(ports)) == 1:
+            break
+        server.close()
+        port = ports[0]
+    try:
+        await server.start_serving()
+    except BaseException:
+        server.close()
+        raise
+    return Listener(server)

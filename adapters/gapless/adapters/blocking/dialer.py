@@ -1,7 +1,7 @@
 """Dialling with plain sockets."""
 
-import inspect
 import socket
+from typing import cast
 
 from gapless.adapters.dialing import dial_failure, stream_failure
 from gapless.adapters.opening import Route
@@ -31,9 +31,7 @@ class Dialer:
     async def _take_stream(self, loop: Loop) -> socket.socket | Ending:
         assert self._route.stream is not None
         try:
-            stream = await loop.aside(self._route.stream)
-            if inspect.isawaitable(stream):
-                raise TypeError("an awaitable, which nobody here can await; give the socket itself")
+            stream = cast(socket.socket, await loop.aside(self._route.stream))
             stream.setblocking(False)
         except Exception as error:
             return stream_failure(error)

@@ -11,7 +11,7 @@ from gapless.transports.wire import Wire
 
 from .loop import READ, WRITE, Loop
 
-READ_SIZE = 256 * 1024
+READ_SIZE = 64 * 1024
 """Bytes read at once at most."""
 
 

@@ -1,4 +1,4 @@
-"""The loop: what a thread does when it drives. One turn: select, then whatever that brought.
+"""The loop: what a thread does when it drives. One turn: prepare, select, see to what came.
 
 Invariants:
 
@@ -15,12 +15,14 @@ Which thread drives is not decided here, but by the `Runner`.
 """
 
 import heapq
+import inspect
 import selectors
 import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import suppress
 from itertools import count
 from typing import Any, Protocol, TypeVar
 
@@ -33,6 +35,8 @@ _LONGEST = 3600.0
 Result = TypeVar("Result")
 OnReady = Callable[[int], None]
 """Called with the events that a stream is ready for."""
+Ready = list[tuple[selectors.SelectorKey, int]]
+"""What a select brings."""
 
 
 class Signal:
@@ -65,7 +69,7 @@ class Signal:
 class Unlocked:
     """Gives a lock up for a block, and holds it again behind it, whatever comes in between."""
 
-    def __init__(self, lock: threading.Lock) -> None:
+    def __init__(self, lock: "threading.RLock") -> None:
         self._lock = lock
 
     def __enter__(self) -> None:
@@ -73,12 +77,21 @@ class Unlocked:
         self._lock.release()
 
     def __exit__(self, *_: object) -> None:
-        """Take it again; a `KeyboardInterrupt` waits until that is done."""
-        try:
-            self._lock.acquire()
-        except BaseException:
-            self.__exit__()
-            raise
+        """Take it again; a `KeyboardInterrupt` waits until that is done.
+
+        One may come before it is held or just after: then it is given up, and taken anew.
+        """
+        interruption: BaseException | None = None
+        while True:
+            try:
+                self._lock.acquire()
+                break
+            except BaseException as error:
+                interruption = error
+                with suppress(RuntimeError):  # it isn't held by this thread
+                    self._lock.release()
+        if interruption is not None:
+            raise interruption
 
 
 class Owner(Protocol):
@@ -146,7 +159,7 @@ class Loop:
 
     owner: Owner
 
-    def __init__(self, lock: threading.Lock) -> None:
+    def __init__(self, lock: "threading.RLock") -> None:
         self._lock = lock
         self.is_selecting = False
         self.is_closed = False
@@ -169,7 +182,7 @@ class Loop:
     # from any thread, under the lock
 
     def post(self, callback: Callable[[], None]) -> None:
-        """Have something called at the next turn, or before it."""
+        """Have something called soon, by the thread that drives or the next that leaves a call."""
         self._posted.append(callback)
         self.nudge()
 
@@ -207,6 +220,9 @@ class Loop:
         """Call what may block in a thread of its own, which is left to itself on cancellation.
 
         A socket that comes too late is closed.
+
+        Raises:
+            TypeError: it gave an awaitable.
         """
         signal = Signal()
         results: list[Result] = []
@@ -215,7 +231,7 @@ class Loop:
 
         def work() -> None:
             try:
-                results.append(function())
+                results.append(_plain(function()))
             except BaseException as error:  # who waits is told, whatever it is
                 errors.append(error)
             with self._lock:
@@ -262,29 +278,42 @@ class Loop:
 
     def settle(self) -> None:
         """Do all that is to be done without waiting."""
-        while self._posted:
-            self._posted.popleft()()
-        if self.owner.is_due:
-            self.owner.pump()
+        while self._posted or self.owner.is_due:
+            if self._posted:
+                self._posted.popleft()()
+            else:
+                self.owner.pump()
 
-    def turn(self, until: float | None, signal: Signal | None = None) -> None:
-        """Drive: wait for something to happen until that time at most, and see to it.
+    def prepare(self, until: float | None) -> None:
+        """First part of a turn: do what waits for nothing, and note how long to select.
 
         Args:
-            until: seconds of `now`.
-            signal: what the caller waits for.
+            until: the latest that the caller is to be back.
         """
         self.settle()
-        if signal is not None and signal.is_set:
-            return
-        times = [self.now() + (0.0 if self._posted else _LONGEST), until, self.owner.deadline]
+        times = [self.now() + _LONGEST, until, self.owner.deadline]
         times += [when for when, *_ in self._alarms[:1]]
         self._until = min(when for when in times if when is not None)
-        ready = self._select(max(0.0, self._until - self.now()))
+
+    def select(self) -> Ready:
+        """Second part: wait for something to happen, without the lock.
+
+        What is raised here is an interruption by a signal handler; nothing is left half done.
+        """
+        self.is_selecting = True
+        try:
+            with Unlocked(self._lock):
+                return self._selector.select(max(0.0, self._until - self.now()))
+        finally:
+            self.is_selecting = False
+
+    def see_to(self, ready: Ready) -> None:
+        """Last part: see to what has happened."""
         now = self.driven = self.now()
         if self._is_nudged:
             self._is_nudged = False
-            self._ear.recv(1)
+            with suppress(BlockingIOError):
+                self._ear.recv(1)
         for key, events in ready:
             if key.data is not None:
                 key.data(events)
@@ -300,10 +329,11 @@ class Loop:
             return
         self.is_closed = True
         try:
-            for job in self.jobs:
-                job.cancel()
-            while self._posted:
-                self._posted.popleft()()
+            while self.jobs or self._posted:
+                for job in self.jobs:
+                    job.cancel()
+                while self._posted:
+                    self._posted.popleft()()
         finally:
             self.jobs.clear()
             for key in list(self._selector.get_map().values()):
@@ -312,13 +342,18 @@ class Loop:
             self._selector.close()
             self._mouth.close()
 
-    def _select(self, seconds: float) -> list[tuple[selectors.SelectorKey, int]]:
-        self.is_selecting = True
-        try:
-            with Unlocked(self._lock):
-                return self._selector.select(seconds)
-        finally:
-            self.is_selecting = False
+
+def _plain(result: Result) -> Result:
+    """Refuse what would have to be awaited.
+
+    Raises:
+        TypeError: it is an awaitable.
+    """
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError("it gave an awaitable, which nobody here awaits; it may block instead")
+    return result
 
 
 def _drop(results: list[Any]) -> None:

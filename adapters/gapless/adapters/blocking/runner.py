@@ -9,9 +9,11 @@ Invariants:
   A background thread is one that drives and doesn't leave: then no call ever does.
 - What ends a wait early, the call's time being up or a `KeyboardInterrupt`, is thrown into the
   coroutine where it waits, and does there what a cancellation does on other runtimes.
-- No function of the application's is called under the lock.
-- What goes wrong in a turn of the loop ends the session: every wait from then on, and every call
-  but those that close, raises `SessionClosed` with the reason.
+- No function of the application's is called under the lock, but a recorder's; one that calls back
+  is refused.
+- What goes wrong in a turn of the loop, or is interrupted other than in a wait, ends the session:
+  every wait from then on, and every call but those that close, raises `SessionClosed`, which says
+  why. Nobody could say what state it is in.
 """
 
 import threading
@@ -22,9 +24,10 @@ from typing import Any, TypeVar, cast
 from gapless.adapters.errors import NotDriven, SessionClosed
 from gapless.core.closing import Code, Ending
 from gapless.core.config import check_seconds
+from gapless.core.errors import InvalidState
 
 from .driver import Driver
-from .loop import Loop, Signal, Unlocked
+from .loop import Loop, Ready, Signal, Unlocked
 
 FRESH = 0.01
 """Seconds after which a call first looks at what has come, if nobody drove since."""
@@ -61,12 +64,13 @@ class Runner:
     driver: Driver[Any]
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.loop = Loop(self.lock)
         self._heartbeat = 0.0
         self.followers: dict[Bell, None] = {}
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self._callers: set[int] = set()
         self._has_told = False
         self._is_over = False
 
@@ -90,27 +94,39 @@ class Runner:
             SessionClosed: the session has failed.
         """
         try:
+            me = self._refuse_nested()
             if timeout is not None:
                 check_seconds("timeout", timeout)
+        except BaseException:
+            work.close()
+            raise
+        try:
+            self._callers.add(me)
             with self.lock:
                 try:
                     self._enter(timeout, is_last)
                     until = None if timeout is None else self.loop.now() + timeout
                     return self._play(work, timeout, until)
                 finally:
-                    self._leave()
+                    self._guard(self._leave)
         finally:
+            self._callers.discard(me)
             work.close()
 
     def ask(self, question: Callable[[], Result]) -> Result:
         """Call a plain function under the lock: it waits for nothing."""
-        with self.lock:
-            try:
-                if self._failure is None and not self._is_idle_too_long():
-                    self._refresh(FRESH)
-                return question()
-            finally:
-                self._leave()
+        me = self._refuse_nested()
+        try:
+            self._callers.add(me)
+            with self.lock:
+                try:
+                    if self._failure is None and not self._is_idle_too_long():
+                        self._refresh(FRESH)
+                    return question()
+                finally:
+                    self._guard(self._leave)
+        finally:
+            self._callers.discard(me)
 
     @contextmanager
     def running(
@@ -145,8 +161,10 @@ class Runner:
             yield value
         except BaseException as error:
             left = context.__aexit__(type(error), error, error.__traceback__)
-            if not self.run(left, is_last=True):
-                raise
+            with suppress(SessionClosed):  # it failed before; the error says so, or tops it
+                if self.run(left, is_last=True):
+                    return
+            raise
         else:
             self.run(context.__aexit__(None, None, None), is_last=True)
 
@@ -173,6 +191,16 @@ class Runner:
 
     # a call
 
+    def _refuse_nested(self) -> int:
+        """Refuse a call by a thread that is in the middle of one: it would wait for itself."""
+        me = threading.get_ident()
+        if me in self._callers:
+            raise InvalidState(
+                "a call in the middle of another one of this thread's, as from a signal handler; "
+                "raise an exception there, or set a flag"
+            )
+        return me
+
     def _enter(self, timeout: float | None, is_last: bool) -> None:
         """See to what has come since somebody drove."""
         if not is_last:
@@ -186,23 +214,29 @@ class Runner:
         self, work: Coroutine[Any, Any, Result], timeout: float | None, until: float | None
     ) -> Result:
         news: BaseException | None = None
+        thrown: BaseException | None = None
         while True:
             try:
                 signal = work.send(None) if news is None else work.throw(news)
             except StopIteration as done:
                 return cast(Result, done.value)
+            except (KeyboardInterrupt, SystemExit) as error:
+                if error is not thrown:
+                    self._fail(error)
+                raise
             try:
                 if not self._wait(signal, until):
                     raise TimeoutError(f"not done within {timeout:g} s")
                 news = None
             except BaseException as error:
                 # What is cleaned up now may wait, and has its own bounds.
-                news, until = error, None
+                news = thrown = error
+                until = None
 
     def _leave(self) -> None:
         """Have what the call left behind seen to."""
         if not (self._is_driven() or self.loop.is_closed or self._failure is not None):
-            self._guard(self.loop.settle)
+            self.loop.settle()
         self._hand_over()
 
     # waiting
@@ -251,6 +285,8 @@ class Runner:
 
     def _drive(self) -> None:
         """Drive until the end: what the background thread does."""
+        me = threading.get_ident()
+        self._callers.add(me)
         with self.lock:
             try:
                 while not self._is_over and self._failure is None:
@@ -258,11 +294,22 @@ class Runner:
             except BaseException as error:
                 self._fail(error)
             finally:
+                self._callers.discard(me)  # a thread to come may have its number
                 self._wake_all()
 
     def _turn(self, until: float | None, signal: Signal | None = None) -> None:
+        """Drive once, until that time at most; not if the signal turns out to be set."""
         self._has_told = False
-        self._guard(lambda: self.loop.turn(until, signal))
+        self._guard(lambda: self.loop.prepare(until))
+        if self._failure is None and not (signal is not None and signal.is_set):
+            self._see_to(self.loop.select())
+
+    def _see_to(self, ready: Ready) -> None:
+        """See to what a select brought, unless another thread was interrupted meanwhile."""
+        if self._failure is None:
+            self._guard(lambda: self.loop.see_to(ready))
+        else:
+            self._fail(self._failure)
 
     def _refresh(self, age: float) -> None:
         """Look at what has come, unless somebody did so just now."""
@@ -273,14 +320,19 @@ class Runner:
     def _guard(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except Exception as error:
+        except BaseException as error:
             self._fail(error)
+            if not isinstance(error, Exception):
+                raise
 
     def _fail(self, error: BaseException) -> None:
-        """End everything here and now: nobody can say what state it is in."""
+        """End everything, here and now or as soon as the select is over."""
         self._failure = error
-        with suppress(Exception):
-            self.loop.close()
+        if self.loop.is_selecting:
+            self.loop.nudge()
+        else:
+            with suppress(Exception):
+                self.loop.close()
         self._wake_all()
 
     def _check(self) -> None:

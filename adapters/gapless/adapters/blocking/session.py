@@ -23,7 +23,8 @@ class Session:
     """A session with a server, over as many connections as it takes. Made by `connect`.
 
     Any number of threads may call it. It belongs to the process that made it: a child made by
-    `fork` must not touch it. Don't call it from a signal handler.
+    `fork` must not touch it. In a signal handler a call may be refused (`InvalidState`): raise an
+    exception there, or set a flag.
 
     Every call that can wait takes `timeout`, in seconds, and raises `TimeoutError`. It raises
     `NotDriven`, once and without having done anything, if nobody has called for longer than a

@@ -9,6 +9,8 @@ import ssl
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
+from gapless.adapters.sockets import close_half_made
+
 from .loop import READ, WRITE, Loop
 
 TRIES = 10
@@ -71,7 +73,8 @@ async def secure(
                 await loop.ready(secured, READ)
             except ssl.SSLWantWriteError:
                 await loop.ready(secured, WRITE)
-    except BaseException:
+    except BaseException as error:
+        close_half_made(error)
         stream.close()
         raise
 
