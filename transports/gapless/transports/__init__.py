@@ -6,11 +6,13 @@ deadline: it reads no clock, opens nothing, and never raises because of the peer
 - `WebSocketClient`, `WebSocketServer`: RFC 6455 on wsproto, no compression, checked Origin;
 - `MemoryWire`: length-prefixed frames over any connected stream;
 - `JsonCodec`, `MsgpackCodec`: what a frame looks like on them;
-- `Limits`, `OriginPolicy`: what a peer is granted.
+- `Limits`, `OriginPolicy`: what a peer is granted;
+- `Endpoint`: a session or a hub and the wires of its links, all that an adapter sees.
 """
 
 from .codec import Codec, JsonCodec, MsgpackCodec, default_codecs
 from .codec_convert import CodecError
+from .endpoint import Endpoint
 from .limits import Limits
 from .memory import MemoryWire
 from .origin import OriginPolicy
@@ -20,6 +22,7 @@ from .wire import FrameReceived, Wire, WireEnded, WireEvent, WireOpened
 __all__ = [
     "Codec",
     "CodecError",
+    "Endpoint",
     "FrameReceived",
     "JsonCodec",
     "Limits",
