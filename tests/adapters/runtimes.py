@@ -23,7 +23,16 @@ DRIVER: Final = ("driver.py", "dialer.py", "listening.py")
 """Dial, accept, pump, timers, wake-ups."""
 
 _INTERNAL: Final = frozenset(
-    {"open", "admit", "check_open", "listen", "settle", "is_turn_over", "take_turn"}
+    {
+        "open",
+        "admit",
+        "check_open",
+        "listen",
+        "settle",
+        "is_turn_over",
+        "note_published",
+        "take_turn",
+    }
 )
 """What the shared classes have for each other, below "for connect …" and "for serve …"."""
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gapless.adapters.asyncio import (
+    CaughtUp,
     Config,
     InvalidChannel,
     InvalidState,
@@ -450,3 +451,37 @@ async def _send_within(
 async def _send_numbers(send: Callable[[bytes], Awaitable[None]], count: int) -> None:
     for number in range(count):
         await send(b"%d" % number)
+
+
+def test_p4_a_publisher_without_memory_goes_on_as_soon_as_the_reader_has_made_room() -> None:
+    """A take that sends nothing is news all the same."""
+    limit = 80 * 1024
+    config = replace(
+        Config.production(),
+        memory_limit=limit,
+        memory_warning=limit,
+        memory_cleanup=limit,
+        max_message=32 * 1024,
+        history_bytes=64 * 1024,
+    )
+
+    async def main() -> None:
+        async with (
+            serve(token="t") as server,
+            connect(server.url, config=config, token="t") as session,
+            session.subscribe("campaign/42") as messages,
+        ):
+            events = messages.events()
+            assert isinstance(await anext(events), CaughtUp)
+            waiting = asyncio.ensure_future(anext(events))
+            await asyncio.sleep(0)
+            await server.publish_many("campaign/42", [b"x" * 1000] * 58)
+            await waiting
+            publishing = asyncio.create_task(session.publish("commands", b"y" * 32 * 1024))
+            await until(lambda: session.memory().held > 50_000)
+            for _ in range(45):
+                await anext(events)
+            async with asyncio.timeout(2.0):
+                assert (await publishing).seq == 1
+
+    run(main())

@@ -35,7 +35,16 @@ from .test_asyncio_tls import client_tls, server_tls
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing")
 
-INTERNAL = {"open", "admit", "check_open", "listen", "settle", "is_turn_over", "take_turn"}
+INTERNAL = {
+    "open",
+    "admit",
+    "check_open",
+    "listen",
+    "settle",
+    "is_turn_over",
+    "note_published",
+    "take_turn",
+}
 """Public only for the shared classes among themselves."""
 
 

@@ -47,7 +47,10 @@ class Asking:
                 except AskFailed as error:
                     self._withhold(refused, f"token= {error}")
                 except Exception as error:
-                    self._withhold(refused, f"token= failed with {type(error).__name__}: {error}")
+                    self._withhold(refused, _words(error))
+                except (KeyboardInterrupt, SystemExit) as error:
+                    self._withhold(refused, _words(error))
+                    raise
         finally:
             self._is_asking = False
         driver.wake()
@@ -59,3 +62,7 @@ class Asking:
     def _still_wants(self, refused: Ending | None) -> bool:
         """Whether a connect waits for the answer to this question."""
         return self._core.wants_credentials and self._core.refused_credentials is refused
+
+
+def _words(error: BaseException) -> str:
+    return f"token= failed with {type(error).__name__}: {error}"

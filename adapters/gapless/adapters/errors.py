@@ -113,7 +113,8 @@ class PublishFailed(GaplessError):
 
     def __init__(self, channel: str, failed: list[Settled]) -> None:
         count = sum(settled.last - settled.first + 1 for settled in failed)
-        words = f"{count} messages for channel {channel!r} were not accepted"
+        what, were = ("1 message", "was") if count == 1 else (f"{count} messages", "were")
+        words = f"{what} for channel {channel!r} {were} not accepted"
         if any(settled.code == EXPORTED for settled in failed):
             words = f"{words} before the session was exported{_SAID_ELSEWHERE}"
         super().__init__(words)

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
+from gapless.core.errors import InvalidState
 from gapless.core.events import Settled, SettledOutcome
 from gapless.core.news import Ticket
 
@@ -174,6 +175,16 @@ class Tickets:
         self.tally.note_settled(
             Settled(ticket.channel, number, number, outcome, ticket.epoch, ticket.seq, code)
         )
+
+
+def check_entered(channel: str, is_entered: bool) -> None:
+    """Refuse to begin a publisher again: its tally is of one block.
+
+    Raises:
+        InvalidState: it was entered before.
+    """
+    if is_entered:
+        raise InvalidState(f"channel {channel!r}: enter once, then call publisher() again")
 
 
 def encode_payload(payload: object) -> tuple[bytes, bool]:

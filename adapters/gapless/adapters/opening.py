@@ -6,11 +6,11 @@ makes the same sessions and hubs of the others.
 
 import secrets
 import socket
-import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
+from ssl import SSLContext
 from typing import TYPE_CHECKING
 
 from gapless.core.authorize import Verifier, allow_anyone, allow_anyone_unpinned, shared_token
@@ -57,7 +57,7 @@ class Route:
 
     name: str
     address: Address | None = None
-    tls: ssl.SSLContext | None = None
+    tls: SSLContext | None = None
     stream: OpenStream | None = None
 
 
@@ -77,7 +77,7 @@ def plan_client(
     config: Config | None,
     token: str | Ask | None,
     wait: float,
-    ssl: ssl.SSLContext | None,
+    ssl: SSLContext | None,
     resume: str | None,
     restore: Export | None,
     recorder: "Recorder | None",
@@ -89,6 +89,7 @@ def plan_client(
     """
     check_dialing(token, resume, wait)
     check_made("config", config, Config)
+    check_made("ssl", ssl, SSLContext, "ssl.create_default_context() makes one")
     check_made("restore", restore, Export, "Export.from_dict(…) makes one")
     if resume is not None and restore is not None:
         raise ConfigError("resume= and restore= both carry a session on; leave one out")
@@ -96,7 +97,7 @@ def plan_client(
     settings = Config.production() if config is None else config
     if callable(url):
         if ssl is not None:
-            raise ConfigError("ssl= was given for a stream; wrap its socket yourself")
+            raise ConfigError("ssl= was given for a stream, which is taken as it is; leave it out")
         route, new_wire = Route("the stream", stream=url), given(settings)
     else:
         address = parse_url(url)
@@ -154,6 +155,7 @@ def plan_server(
     *,
     config: Config | None,
     token: str | None,
+    ssl: SSLContext | None,
     origins: str | Iterable[str],
     recorder: "Recorder | None",
 ) -> Endpoint[Hub]:
@@ -164,6 +166,7 @@ def plan_server(
     """
     check_port(port)
     check_made("config", config, Config)
+    check_made("ssl", ssl, SSLContext, "ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) makes one")
     check_recorder(recorder)
     settings = Config.production("hub") if config is None else config
     verify: Verifier

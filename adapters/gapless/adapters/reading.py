@@ -95,7 +95,9 @@ class Reading:
     async def _next(self) -> ChannelEvent:
         """Wait for the next message or marker, and take it in the step that returns it."""
         if not self._is_entered:
-            raise InvalidState(f"channel {self.channel!r} isn't subscribed; use 'async with' first")
+            raise InvalidState(
+                f"channel {self.channel!r} isn't subscribed; enter it first, with a 'with' block"
+            )
         if self._is_reading:
             raise Busy(self.channel)
         self._is_reading = True

@@ -18,7 +18,7 @@ from gapless.core.position import Position, Since
 
 from .driving import Driver, Listener
 from .errors import PublishFailed, PublishRefused, PublishUnknown
-from .ledger import Tickets, encode_batch, encode_payload
+from .ledger import Tickets, check_entered, encode_batch, encode_payload
 from .reading import OnLost, Reading
 from .waiting import CHANGE, Each, Turns, Waiting, goodbye
 from .wires import handed
@@ -49,7 +49,9 @@ class Server:
 
     @property
     def url(self) -> str:
-        """What clients connect to."""
+        """What clients connect to; empty where nothing is listened on."""
+        if self._listener is None:
+            return ""
         host = f"[{self._host}]" if ":" in self._host else self._host or "0.0.0.0"
         return f"{self._scheme}://{host}:{self.port}/"
 
@@ -131,16 +133,14 @@ class Server:
         text = False
         if type(payload) is not bytes:
             payload, text = encode_payload(payload)
+        if self._untold >= TURN:
+            await self.take_turn()
         position = None
         if channel not in self.room.awaited:
             position = self.hub.publish_now(channel, payload, text, now=self._time())
         if position is None:
             position = await self._published(channel, [payload], text)
-        if not self._untold:
-            self.driver.wake()
-        self._untold += 1
-        if self._untold >= TURN:
-            await self.take_turn()
+        self.note_published(1)
         return position
 
     async def publish_many(
@@ -156,9 +156,10 @@ class Server:
         Raises: as `publish`.
         """
         batch, text = encode_batch(payloads, text)
-        position = await self._published(channel, batch, text)
-        if self.is_turn_over(len(payloads)):
+        if self.is_turn_over:
             await self.take_turn()
+        position = await self._published(channel, batch, text)
+        self.note_published(len(batch))
         return position
 
     def publisher(self, channel: str) -> "ServerPublisher":
@@ -228,12 +229,19 @@ class Server:
             self.driver.wake()
             await self.waiting.wait(ticket)
 
-    def is_turn_over(self, count: int) -> bool:
-        """Have what was published sent soon; True: let others run, publishing may never wait."""
+    @property
+    def is_turn_over(self) -> bool:
+        """Whether others are to run before more is published: publishing may never wait.
+
+        Looked at before, never behind: who is cancelled there has published nothing.
+        """
+        return self._untold >= TURN
+
+    def note_published(self, count: int) -> None:
+        """Have what was published sent soon."""
         if not self._untold:
             self.driver.wake()
         self._untold += count
-        return self._untold >= TURN
 
     async def take_turn(self) -> None:
         """Have what was published sent now, and let other tasks run."""
@@ -356,13 +364,18 @@ class ServerPublisher:
     def __init__(self, server: Server, channel: str) -> None:
         self._server = server
         self._channel = channel
-        self._is_open = False
+        self._is_entered = self._is_open = False
         self._tickets = Tickets(channel)
         self.tally = self._tickets.tally
 
     async def __aenter__(self) -> Self:
-        """Begin."""
-        self._is_open = True
+        """Begin.
+
+        Raises:
+            InvalidState: it was entered before.
+        """
+        check_entered(self._channel, self._is_entered)
+        self._is_entered = self._is_open = True
         return self
 
     async def __aexit__(
@@ -395,6 +408,7 @@ class ServerPublisher:
         """
         if not self._is_open:
             raise InvalidState(f"send to channel {self._channel!r} inside the publisher's block")
-        self._tickets.note_sent(await self._server.admit(self._channel, payload))
-        if self._server.is_turn_over(1):
+        if self._server.is_turn_over:
             await self._server.take_turn()
+        self._tickets.note_sent(await self._server.admit(self._channel, payload))
+        self._server.note_published(1)

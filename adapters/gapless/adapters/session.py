@@ -34,7 +34,7 @@ from .errors import (
     SubscribeRefused,
     publish_error,
 )
-from .ledger import Answer, Ledger, Receipt, Tally, encode_payload
+from .ledger import Answer, Ledger, Receipt, Tally, check_entered, encode_payload
 from .reading import OnLost, Reading
 from .waiting import CHANGE, Each, Turns, Waiting, goodbye
 
@@ -190,6 +190,7 @@ class Session:
         check_seconds("timeout", seconds)
         self.core.close(now=self.driver.now(), timeout=seconds)
         self.driver.pump()
+        self._room.wake_all()
         patience = 0.0
         try:
             while self.core.state is not SessionState.CLOSED:
@@ -395,7 +396,7 @@ class Publisher:
     def __init__(self, session: Session, channel: str) -> None:
         self._session = session
         self._channel = channel
-        self._is_open = False
+        self._is_entered = self._is_open = False
         self.tally = Tally(channel)
 
     async def __aenter__(self) -> Self:
@@ -403,10 +404,12 @@ class Publisher:
 
         Raises:
             SessionClosed: the session is over.
+            InvalidState: it was entered before.
         """
         self._session.check_open()
+        check_entered(self._channel, self._is_entered)
         self._session.ledger.open_tally(self.tally)
-        self._is_open = True
+        self._is_entered = self._is_open = True
         return self
 
     async def __aexit__(

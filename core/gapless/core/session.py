@@ -72,8 +72,8 @@ class Session:
 
     @property
     def has_output(self) -> bool:
-        """Whether `next_writable` would name a link."""
-        return bool(self._writable)
+        """Whether `next_writable` would name a link, or `next_ready` something."""
+        return bool(self._writable or self._ready)
 
     # inputs
 

@@ -30,6 +30,7 @@ from gapless.adapters.errors import (
 )
 from gapless.adapters.ledger import Receipt
 from gapless.adapters.opening import OpenStream, opened, plan_client, plan_server, serving
+from gapless.adapters.reading import OnLost
 from gapless.adapters.server import Server, ServerPublisher, ServerSubscription
 from gapless.adapters.session import Publisher, Session, Subscription
 from gapless.adapters.sockets import Listener
@@ -48,6 +49,7 @@ from gapless.core.errors import (
 )
 from gapless.core.events import (
     CaughtUp,
+    ChannelEvent,
     Closed,
     Goodbye,
     LinkDown,
@@ -55,12 +57,13 @@ from gapless.core.events import (
     Lost,
     Message,
     Reset,
+    SessionEvent,
     Settled,
 )
 from gapless.core.export import Export, ExportedOutbox
 from gapless.core.figures import HubStats, SessionStats
 from gapless.core.monitor import Alert, Health, Metrics
-from gapless.core.position import Position
+from gapless.core.position import Position, Since
 
 try:
     import anyio
@@ -79,6 +82,7 @@ __all__ = [
     "Ask",
     "Busy",
     "CaughtUp",
+    "ChannelEvent",
     "CloseClass",
     "Closed",
     "Config",
@@ -106,6 +110,8 @@ __all__ = [
     "Metrics",
     "NotSent",
     "NotText",
+    "OnLost",
+    "OpenStream",
     "Position",
     "PublishFailed",
     "PublishRefused",
@@ -118,9 +124,11 @@ __all__ = [
     "ServerSubscription",
     "Session",
     "SessionClosed",
+    "SessionEvent",
     "SessionStats",
     "Settled",
     "Shed",
+    "Since",
     "StreamReset",
     "SubscribeRefused",
     "Subscription",
@@ -216,7 +224,7 @@ async def serve(
         ConfigError: an argument can't be.
     """
     endpoint = plan_server(
-        host, port, config=config, token=token, origins=origins, recorder=recorder
+        host, port, config=config, token=token, ssl=ssl, origins=origins, recorder=recorder
     )
     driver = Driver(endpoint)
     server = Server(endpoint.machine, driver)

@@ -29,6 +29,7 @@ from gapless.adapters.errors import (
 )
 from gapless.adapters.ledger import Receipt
 from gapless.adapters.opening import OpenStream, opened, plan_client, plan_server, serving
+from gapless.adapters.reading import OnLost
 from gapless.adapters.server import Server, ServerPublisher, ServerSubscription
 from gapless.adapters.session import Publisher, Session, Subscription
 from gapless.core.budget import Level, MemoryReport, Shed
@@ -46,6 +47,7 @@ from gapless.core.errors import (
 )
 from gapless.core.events import (
     CaughtUp,
+    ChannelEvent,
     Closed,
     Goodbye,
     LinkDown,
@@ -53,12 +55,13 @@ from gapless.core.events import (
     Lost,
     Message,
     Reset,
+    SessionEvent,
     Settled,
 )
 from gapless.core.export import Export, ExportedOutbox
 from gapless.core.figures import HubStats, SessionStats
 from gapless.core.monitor import Alert, Health, Metrics
-from gapless.core.position import Position
+from gapless.core.position import Position, Since
 
 from .driver import Driver
 from .listening import listen
@@ -71,6 +74,7 @@ __all__ = [
     "Ask",
     "Busy",
     "CaughtUp",
+    "ChannelEvent",
     "CloseClass",
     "Closed",
     "Config",
@@ -98,6 +102,8 @@ __all__ = [
     "Metrics",
     "NotSent",
     "NotText",
+    "OnLost",
+    "OpenStream",
     "Position",
     "PublishFailed",
     "PublishRefused",
@@ -110,9 +116,11 @@ __all__ = [
     "ServerSubscription",
     "Session",
     "SessionClosed",
+    "SessionEvent",
     "SessionStats",
     "Settled",
     "Shed",
+    "Since",
     "StreamReset",
     "SubscribeRefused",
     "Subscription",
@@ -208,7 +216,7 @@ async def serve(
         ConfigError: an argument can't be.
     """
     endpoint = plan_server(
-        host, port, config=config, token=token, origins=origins, recorder=recorder
+        host, port, config=config, token=token, ssl=ssl, origins=origins, recorder=recorder
     )
     driver = Driver(endpoint)
     server = Server(endpoint.machine, driver)

@@ -34,6 +34,7 @@ from gapless.adapters.errors import (
 )
 from gapless.adapters.ledger import Receipt
 from gapless.adapters.opening import OpenStream, opened, plan_client, plan_server, serving
+from gapless.adapters.reading import OnLost
 from gapless.adapters.server import Server as SharedServer
 from gapless.adapters.session import Session as SharedSession
 from gapless.core.budget import Level, MemoryReport, Shed
@@ -51,6 +52,7 @@ from gapless.core.errors import (
 )
 from gapless.core.events import (
     CaughtUp,
+    ChannelEvent,
     Closed,
     Goodbye,
     LinkDown,
@@ -58,12 +60,13 @@ from gapless.core.events import (
     Lost,
     Message,
     Reset,
+    SessionEvent,
     Settled,
 )
 from gapless.core.export import Export, ExportedOutbox
 from gapless.core.figures import HubStats, SessionStats
 from gapless.core.monitor import Alert, Health, Metrics
-from gapless.core.position import Position
+from gapless.core.position import Position, Since
 
 from .dialer import Dialer
 from .driver import Driver
@@ -80,6 +83,7 @@ __all__ = [
     "Ask",
     "Busy",
     "CaughtUp",
+    "ChannelEvent",
     "CloseClass",
     "Closed",
     "Config",
@@ -108,6 +112,8 @@ __all__ = [
     "NotDriven",
     "NotSent",
     "NotText",
+    "OnLost",
+    "OpenStream",
     "Position",
     "PublishFailed",
     "PublishRefused",
@@ -120,9 +126,11 @@ __all__ = [
     "ServerSubscription",
     "Session",
     "SessionClosed",
+    "SessionEvent",
     "SessionStats",
     "Settled",
     "Shed",
+    "Since",
     "StreamReset",
     "SubscribeRefused",
     "Subscription",
@@ -230,7 +238,7 @@ def serve(
         ConfigError: an argument can't be.
     """
     endpoint = plan_server(
-        host, port, config=config, token=token, origins=origins, recorder=recorder
+        host, port, config=config, token=token, ssl=ssl, origins=origins, recorder=recorder
     )
     settings, runner = endpoint.machine.config, Runner()
     driver = Driver(endpoint, runner.loop)

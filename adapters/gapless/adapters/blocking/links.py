@@ -1,5 +1,6 @@
 """One link's socket: reading, a write buffer, TLS. What asyncio's transports do."""
 
+import errno
 import socket
 import ssl
 from contextlib import suppress
@@ -112,7 +113,9 @@ class LinkSocket:
             self._loop.post(self._watch)
 
     def _watch(self) -> None:
-        if self in self._driver.sockets:
+        if self in self._driver.sockets and self._stream.fileno() < 0:
+            self._lose(OSError(errno.EBADF, "the socket was closed elsewhere"))
+        elif self in self._driver.sockets:
             self._loop.watch(self._stream, self._events, self._ready)
 
     def _lose(self, error: BaseException | None = None) -> None:

@@ -73,8 +73,14 @@ class Unlocked:
         self._lock = lock
 
     def __enter__(self) -> None:
-        """Give it up."""
-        self._lock.release()
+        """Give it up; interrupted there, it holds it again."""
+        try:
+            self._lock.release()
+        except BaseException:
+            with suppress(RuntimeError):  # it isn't held by this thread
+                self._lock.release()
+            self.__exit__()
+            raise
 
     def __exit__(self, *_: object) -> None:
         """Take it again; a `KeyboardInterrupt` waits until that is done.
@@ -254,7 +260,10 @@ class Loop:
 
     def watch(self, stream: socket.socket, events: int, on_ready: OnReady) -> None:
         """Have a function called whenever a stream is ready; no events: no more."""
-        is_known = stream.fileno() in self._selector.get_map()
+        try:
+            is_known = stream in self._selector.get_map()
+        except ValueError:  # it was closed elsewhere, and is not watched
+            return
         if not events:
             if is_known:
                 self._selector.unregister(stream)

@@ -87,7 +87,7 @@ class BlockingReading(Iterator[Message]):
     @property
     def position(self) -> Position | None:
         """The place up to which everything was taken; None before it is known."""
-        return self._runner.ask(lambda: self._inner.position)
+        return self._runner.ask(lambda: self._inner.position, is_last=True)
 
     def __enter__(self) -> Self:
         """Subscribe and wait for the answer.

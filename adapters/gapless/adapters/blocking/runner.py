@@ -16,6 +16,7 @@ Invariants:
   why. Nobody could say what state it is in.
 """
 
+import os
 import threading
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
@@ -73,6 +74,7 @@ class Runner:
         self._callers: set[int] = set()
         self._has_told = False
         self._is_over = False
+        self._process = os.getpid()
 
     def run(
         self,
@@ -113,16 +115,30 @@ class Runner:
             self._callers.discard(me)
             work.close()
 
-    def ask(self, question: Callable[[], Result]) -> Result:
-        """Call a plain function under the lock: it waits for nothing."""
+    def ask(self, question: Callable[[], Result], *, is_last: bool = False) -> Result:
+        """Call a plain function under the lock: it waits for nothing.
+
+        Args:
+            question: what is asked.
+            is_last: it can be asked even of what has failed.
+
+        Raises:
+            SessionClosed: the session has failed.
+        """
         me = self._refuse_nested()
         try:
             self._callers.add(me)
             with self.lock:
                 try:
+                    if not is_last:
+                        self._check()
                     if self._failure is None and not self._is_idle_too_long():
                         self._refresh(FRESH)
                     return question()
+                except BaseException as error:
+                    if not isinstance(error, Exception):
+                        self._fail(error)
+                    raise
                 finally:
                     self._guard(self._leave)
         finally:
@@ -160,13 +176,16 @@ class Runner:
         try:
             yield value
         except BaseException as error:
+            if self._is_elsewhere():
+                raise
             left = context.__aexit__(type(error), error, error.__traceback__)
             with suppress(SessionClosed):  # it failed before; the error says so, or tops it
                 if self.run(left, is_last=True):
                     return
             raise
         else:
-            self.run(context.__aexit__(None, None, None), is_last=True)
+            if not self._is_elsewhere():
+                self.run(context.__aexit__(None, None, None), is_last=True)
 
     def finish(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Play what ends the session; the background thread ends with it."""
@@ -178,6 +197,8 @@ class Runner:
 
     def end(self) -> None:
         """Have nobody drive any more, and close what is open. Harmless if repeated."""
+        if self._is_elsewhere():
+            return
         with self.lock:
             self._is_over = True
             self.loop.nudge()
@@ -192,13 +213,18 @@ class Runner:
     # a call
 
     def _refuse_nested(self) -> int:
-        """Refuse a call by a thread that is in the middle of one: it would wait for itself."""
+        """Refuse a call by a thread that is in the middle of one: it would wait for itself.
+
+        And one in a forked child: the sockets are the parent's too.
+        """
         me = threading.get_ident()
         if me in self._callers:
             raise InvalidState(
                 "a call in the middle of another one of this thread's, as from a signal handler; "
-                "raise an exception there, or set a flag"
+                "raise KeyboardInterrupt there, or set a flag"
             )
+        if self._is_elsewhere():
+            raise InvalidState("the session is another process's; make one here, behind the fork")
         return me
 
     def _enter(self, timeout: float | None, is_last: bool) -> None:
@@ -220,8 +246,8 @@ class Runner:
                 signal = work.send(None) if news is None else work.throw(news)
             except StopIteration as done:
                 return cast(Result, done.value)
-            except (KeyboardInterrupt, SystemExit) as error:
-                if error is not thrown:
+            except BaseException as error:
+                if error is not thrown and not isinstance(error, Exception):
                     self._fail(error)
                 raise
             try:
@@ -301,8 +327,15 @@ class Runner:
         """Drive once, until that time at most; not if the signal turns out to be set."""
         self._has_told = False
         self._guard(lambda: self.loop.prepare(until))
-        if self._failure is None and not (signal is not None and signal.is_set):
+        if self._failure is not None or (signal is not None and signal.is_set):
+            return
+        if signal is not None:
+            signal.on_set = self.loop.nudge  # another thread may set it meanwhile
+        try:
             self._see_to(self.loop.select())
+        finally:
+            if signal is not None:
+                signal.on_set = None
 
     def _see_to(self, ready: Ready) -> None:
         """See to what a select brought, unless another thread was interrupted meanwhile."""
@@ -344,8 +377,12 @@ class Runner:
         """Whether another thread drives."""
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            return not self._is_over
+            return not self._is_over or self.loop.is_selecting
         return self.loop.is_selecting
+
+    def _is_elsewhere(self) -> bool:
+        """Whether this is a process that was forked from the one it was made in."""
+        return os.getpid() != self._process
 
     def _is_idle_too_long(self) -> bool:
         """Whether nobody drove for longer than a heartbeat, and nobody was told."""

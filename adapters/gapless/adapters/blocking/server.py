@@ -42,19 +42,19 @@ class Server:
     @property
     def sessions(self) -> list[str]:
         """The ids of all sessions, with a connection or without."""
-        return self.runner.ask(lambda: self.inner.sessions)
+        return self.runner.ask(lambda: self.inner.sessions, is_last=True)
 
     def stats(self) -> HubStats:
         """Count sessions, connections and channels, and what has gone through them."""
-        return self.runner.ask(self.inner.stats)
+        return self.runner.ask(self.inner.stats, is_last=True)
 
     def memory(self) -> MemoryReport:
         """Say what is held, in bytes, by kind, and what had to go."""
-        return self.runner.ask(self.inner.memory)
+        return self.runner.ask(self.inner.memory, is_last=True)
 
     def metrics(self) -> Metrics:
         """Say all figures, and how things stand: plain data."""
-        return self.runner.ask(self.inner.metrics)
+        return self.runner.ask(self.inner.metrics, is_last=True)
 
     def health(self) -> Health:
         """Say how things stand, and why."""

@@ -38,7 +38,7 @@ class Session:
     @property
     def id(self) -> str:
         """The session's public id: a server publishes to this one client by it."""
-        return self.runner.ask(lambda: self.inner.id)
+        return self.runner.ask(lambda: self.inner.id, is_last=True)
 
     @property
     def session_token(self) -> str:
@@ -46,7 +46,7 @@ class Session:
 
         It changes with every connection: keep the newest.
         """
-        return self.runner.ask(lambda: self.inner.session_token)
+        return self.runner.ask(lambda: self.inner.session_token, is_last=True)
 
     @property
     def is_connected(self) -> bool:
@@ -55,15 +55,15 @@ class Session:
 
     def stats(self) -> SessionStats:
         """Count what happened so far."""
-        return self.runner.ask(self.inner.stats)
+        return self.runner.ask(self.inner.stats, is_last=True)
 
     def memory(self) -> MemoryReport:
         """Say what inboxes and outboxes hold, in bytes, and what had to go."""
-        return self.runner.ask(self.inner.memory)
+        return self.runner.ask(self.inner.memory, is_last=True)
 
     def metrics(self) -> Metrics:
         """Say all figures, and how things stand: plain data."""
-        return self.runner.ask(self.inner.metrics)
+        return self.runner.ask(self.inner.metrics, is_last=True)
 
     def health(self) -> Health:
         """Say how things stand, and why."""
@@ -85,7 +85,7 @@ class Session:
         Unknown (sent, and not answered), unsent, or refused while it was being closed. Before that:
         what would become of all that is not settled yet if the session ended now.
         """
-        return self.runner.ask(self.inner.unsettled)
+        return self.runner.ask(self.inner.unsettled, is_last=True)
 
     def restored(self, *, timeout: float | None = None) -> list[Settled]:
         """Wait until all that `connect(restore=…)` brought along has ended, and say how.

@@ -3,6 +3,7 @@
 What fails or is cancelled here has closed its socket.
 """
 
+import errno
 import os
 import socket
 import ssl
@@ -88,22 +89,30 @@ def listen(host: str, port: int) -> list[socket.socket]:
     places = _find(host or None, port, socket.AI_PASSIVE)
     for left in reversed(range(1 if port or len(places) == 1 else TRIES)):
         try:
-            return _bind(places, port)
+            return _bind(places, port, is_needed=bool(host))
         except OSError:
             if not left:
                 raise
     raise AssertionError("it is tried once at least")
 
 
-def _bind(places: list[Place], port: int) -> list[socket.socket]:
+def _bind(places: list[Place], port: int, *, is_needed: bool) -> list[socket.socket]:
     with ExitStack() as opened:
         streams: list[socket.socket] = []
         for family, address in places:
             bound = (address[0], port, *address[2:])
-            stream = socket.create_server(bound, family=family, backlog=512)
+            try:
+                stream = socket.create_server(bound, family=family, backlog=512)
+            except OSError as error:
+                # All of this machine's addresses are those it has: many a container has no IPv6.
+                if is_needed or error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                    raise
+                continue
             streams.append(opened.enter_context(stream))
             stream.setblocking(False)
             port = stream.getsockname()[1]
+        if not streams:
+            raise OSError(errno.EADDRNOTAVAIL, "there is no address to listen on")
         opened.pop_all()
         return streams
 

@@ -106,6 +106,8 @@ class WebSocketService:
     ) -> Callable[[], None]:
         """Have a campaign's messages told from now on: those of the channel `campaign/{id}`.
 
+        Who joins others is told also what still waits for them.
+
         Args:
             campaign_id: which.
             on_message: is called with each `Message`, in order, one at a time.
@@ -115,8 +117,8 @@ class WebSocketService:
                 `ConnectError` whose `ending.close_class` leaves nothing to be tried.
 
         Returns:
-            A function that cleans up: no callback begins after it was called. Calling it again is
-            harmless.
+            A function that cleans up: no callback begins after it was called (called from another
+            thread: one that was just beginning still may). Calling it again is harmless.
 
         Raises:
             InvalidChannel: there can be no such channel.

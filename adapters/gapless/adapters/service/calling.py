@@ -59,17 +59,19 @@ class InLoop:
         """Nothing is left behind."""
 
     async def _tell(self, subscriber: Subscriber, item: Item) -> None:
-        if not isinstance(item, Exception):
-            try:
-                await self._call(subscriber.on_message, item)
-                return
-            except Exception as error:
-                item = error
         try:
+            if not isinstance(item, Exception):
+                try:
+                    await self._call(subscriber.on_message, item)
+                    return
+                except Exception as error:
+                    item = error
             if subscriber.is_over:
                 raise item
             await self._call(subscriber.on_error, item)
-        except Exception as error:
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
             context = {"message": "a callback of gapless failed", "exception": error}
             self._tasks.loop.call_exception_handler(context)
 
@@ -157,8 +159,11 @@ def asking_in_threads(threads: InThreads, ask: Ask) -> Ask:
         def work() -> None:
             try:
                 found.set_result(ask(refused))
-            except BaseException as error:
+            except Exception as error:
                 found.set_exception(error)
+            except BaseException as error:
+                # In the loop it would end the loop.
+                found.set_exception(AskFailed(f"failed with {type(error).__name__}: {error}"))
 
         await threads.call(work)
         credentials = found.result()
