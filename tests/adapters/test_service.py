@@ -347,6 +347,35 @@ def test_a_campaign_left_before_there_is_a_connection_is_as_if_it_had_never_been
     run(main())
 
 
+def test_p2_a_callback_that_raises_no_mere_exception_costs_no_message() -> None:
+    """Such as `pytest.fail` does: it goes to the loop's exception handler, and messages go on."""
+
+    class Failed(BaseException):
+        pass
+
+    async def main() -> None:
+        board, reported = Board(), list[Any]()
+        loop = asyncio.get_running_loop()
+        before = loop.get_exception_handler()
+        loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
+
+        def on_message(message: Message) -> None:
+            board.on_message(message)
+            if message.text == "a":
+                raise Failed
+
+        async with serve() as server, WebSocketService(server.url, config=SERVICE) as service:
+            service.connect_to_campaign("42", on_message, board.on_error)
+            await read(server, "42")
+            await publish(server, "42", *"abc")
+            await until(lambda: board.texts == ["a", "b", "c"])
+        loop.set_exception_handler(before)
+        assert [type(error) for error in reported] == [Failed]
+        assert board.errors == []
+
+    run(main())
+
+
 def test_what_is_raised_behind_a_clean_up_is_not_told_but_not_lost_either() -> None:
     async def main() -> None:
         board, reported = Board(), list[Any]()

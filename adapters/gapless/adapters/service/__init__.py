@@ -18,7 +18,13 @@ from typing import Literal, Self
 from gapless.adapters.asking import Ask
 from gapless.adapters.errors import ConnectError, MessagesLost, StreamReset, SubscribeRefused
 from gapless.core.config import Config
-from gapless.core.errors import ConfigError, InvalidState, PoolExhausted
+from gapless.core.errors import (
+    ConfigError,
+    GaplessError,
+    InvalidChannel,
+    InvalidState,
+    PoolExhausted,
+)
 from gapless.core.events import Message
 from gapless.core.position import check_channel
 
@@ -29,10 +35,16 @@ from .subscribers import OnError, OnMessage
 from .target import Target
 
 __all__ = [
+    "Ask",
     "CallbackCancelled",
+    "Config",
+    "ConfigError",
     "ConnectError",
     "ConnectionHealth",
+    "GaplessError",
     "HealthStatus",
+    "InvalidChannel",
+    "InvalidState",
     "MemoryUsage",
     "Message",
     "MessagesLost",
