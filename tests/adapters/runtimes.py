@@ -31,6 +31,7 @@ _INTERNAL: Final = frozenset(
         "settle",
         "is_turn_over",
         "note_published",
+        "taken",
         "take_turn",
     }
 )

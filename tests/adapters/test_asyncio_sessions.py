@@ -272,7 +272,7 @@ def test_who_waits_for_a_publish_that_is_exported_is_told() -> None:
                 await out.__aenter__()
                 await out.send(b"3")
                 await session.export()
-                with pytest.raises(PublishFailed, match=r"1 messages .* exported; restored\(\)"):
+                with pytest.raises(PublishFailed, match=r"1 message .* exported; restored\(\)"):
                     await out.__aexit__(None, None, None)
                 with pytest.raises(PublishUnknown, match=r"exported .* came; restored\(\) says"):
                     await publishing

@@ -279,7 +279,7 @@ def test_a_subscription_is_entered_once_and_read_inside() -> None:
     async def main() -> None:
         async with serve() as server, connect(server.url) as session:
             messages = session.subscribe("campaign/42")
-            with pytest.raises(InvalidState, match="async with"):
+            with pytest.raises(InvalidState, match="with' block"):
                 await anext(messages)
             async with messages:
                 with pytest.raises(InvalidState, match="enter once"):

@@ -43,6 +43,7 @@ INTERNAL = {
     "settle",
     "is_turn_over",
     "note_published",
+    "taken",
     "take_turn",
 }
 """Public only for the shared classes among themselves."""

@@ -156,7 +156,7 @@ class Server:
         Raises: as `publish`.
         """
         batch, text = encode_batch(payloads, text)
-        if self.is_turn_over:
+        if self.is_turn_over():
             await self.take_turn()
         position = await self._published(channel, batch, text)
         self.note_published(len(batch))
@@ -229,7 +229,6 @@ class Server:
             self.driver.wake()
             await self.waiting.wait(ticket)
 
-    @property
     def is_turn_over(self) -> bool:
         """Whether others are to run before more is published: publishing may never wait.
 
@@ -408,7 +407,7 @@ class ServerPublisher:
         """
         if not self._is_open:
             raise InvalidState(f"send to channel {self._channel!r} inside the publisher's block")
-        if self._server.is_turn_over:
+        if self._server.is_turn_over():
             await self._server.take_turn()
         self._tickets.note_sent(await self._server.admit(self._channel, payload))
         self._server.note_published(1)

@@ -302,6 +302,13 @@ class Session:
         self.driver.wake()
         return number
 
+    def taken(self) -> None:
+        """Something was taken: an ack may be due, and a publisher have memory again."""
+        if self.core.has_news:
+            self.driver.pump()
+        else:
+            self.driver.changed()
+
     def check_open(self) -> None:
         """Raise `SessionClosed` if the session takes nothing new."""
         if self._is_leaving:
@@ -359,7 +366,7 @@ class Subscription(Reading):
             return None
         session = self._session
         event = session.core.next_message(self._subscription, now=session.driver.now())
-        session.driver.changed()
+        session.taken()
         return event
 
     def _take_batch(self) -> list[Message]:
@@ -367,7 +374,7 @@ class Subscription(Reading):
             return []
         session = self._session
         batch = session.core.next_batch(self._subscription, now=session.driver.now())
-        session.driver.changed()
+        session.taken()
         return batch
 
     def _is_over(self) -> bool:

@@ -119,7 +119,7 @@ class Hub:
 
     @property
     def has_output(self) -> bool:
-        """Whether `next_writable` might name a link, or `next_ready` something."""
+        """Whether `next_writable` might name a link."""
         return bool(self.writable) or self.channels.news.is_any
 
     def stats(self, *, now: float) -> HubStats:

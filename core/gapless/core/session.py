@@ -72,8 +72,13 @@ class Session:
 
     @property
     def has_output(self) -> bool:
-        """Whether `next_writable` would name a link, or `next_ready` something."""
-        return bool(self._writable or self._ready)
+        """Whether `next_writable` would name a link."""
+        return bool(self._writable)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `next_ready` would name something."""
+        return bool(self._ready)
 
     # inputs
 

@@ -63,7 +63,7 @@ class Machine(Protocol):
 
     @property
     def has_output(self) -> bool:
-        """Whether a link has come to have something to send, or the application to look at."""
+        """Whether a link has come to have something to send."""
         ...
 
     def next_writable(self) -> int | None:
@@ -104,7 +104,7 @@ class Endpoint(Generic[M]):
 
     @property
     def has_output(self) -> bool:
-        """Whether `next_writable` would name a link, or the machine has something to be told."""
+        """Whether `next_writable` would name a link."""
         return bool(self._writable) or self.machine.has_output
 
     # inputs

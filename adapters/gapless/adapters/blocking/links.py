@@ -75,7 +75,7 @@ class LinkSocket:
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             pass
         except OSError as error:
-            self._loop.post(partial(self._lose, error))
+            self._loop.post(partial(self._lose_behind, error))
             return
         self._attend()
 
@@ -117,6 +117,16 @@ class LinkSocket:
             self._lose(OSError(errno.EBADF, "the socket was closed elsewhere"))
         elif self in self._driver.sockets:
             self._loop.watch(self._stream, self._events, self._ready)
+
+    def _lose_behind(self, error: OSError) -> None:
+        """The peer has gone: what it said before is heard first, its goodbye above all."""
+        with suppress(OSError):
+            while self in self._driver.sockets and not self._is_closing:
+                data = self._stream.recv(READ_SIZE)
+                if not data:
+                    break
+                self._driver.receive(self.link, data)
+        self._lose(error)
 
     def _lose(self, error: BaseException | None = None) -> None:
         if self not in self._driver.sockets:
