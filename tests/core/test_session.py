@@ -138,9 +138,8 @@ class TestTurns:
         desk.connect(
             Subscribed(1, 7, "E1", 1, 0, None, Live()), Subscribed(2, 8, "E2", 1, 0, None, Live())
         )
-        assert client.has_news
-        assert list(iter(client.next_ready, None)) == [first, second]
-        assert not client.has_news
+        before, ready, after = client.has_news, list(iter(client.next_ready, None)), client.has_news
+        assert (before, ready, after) == (True, [first, second], False)
         desk.say(Data(8, 1, [b"b1"], False), Data(7, 1, [b"a1"], False), Data(8, 2, [b"b2"], False))
         assert list(iter(client.next_ready, None)) == [second, first]
         assert client.next_ready() is None
