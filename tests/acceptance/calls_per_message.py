@@ -27,7 +27,7 @@ from tests.acceptance.tools import finish
 
 ROUNDS = 300
 BATCH = 100
-MOST = 300
+MOST = 260
 """Calls a message may cross at most, alone on its way."""
 
 
