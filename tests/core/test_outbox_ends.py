@@ -139,6 +139,17 @@ class TestImports:
         box.ack(1)
         assert box.settled() == [(12, 12, "accepted")]
 
+    def test_p6_what_an_import_came_to_and_nobody_took_is_said_by_the_next_session_alone(
+        self,
+    ) -> None:
+        box = imported(b"a", b"b")
+        box.offer()
+        box.offered("new", epoch="P2")
+        exported = box.outbox.export()
+        assert exported.ended == (unknown(10, 11, seq=4),)
+        box.outbox.hand_over()
+        assert box.settled() == []
+
     def test_an_import_of_nothing_only_goes_on_with_the_numbers(self) -> None:
         box = imported()
         assert (box.words(), box.outbox.published, box.outbox.count) == ([], 9, 0)
